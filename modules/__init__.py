@@ -1,0 +1,1 @@
+"""Shepherd's modules: one file each, run on the target. Packaged as `shepherd.modules`."""

@@ -1,0 +1,72 @@
+"""Frames: how the controller and the helper talk over one pipe.
+
+    kind      1 byte    one of the constants below
+    request   4 bytes   big-endian; chosen by the controller, repeated in every frame that belongs to it
+    head      4 bytes   length of the JSON object that follows (0: none, read as {})
+    body      4 bytes   length of the raw bytes after it
+
+One frame is written with one write. A body is at most CHUNK bytes; longer ones travel as several frames, so that a
+large copy does not keep another answer waiting.
+
+Both halves import this file: the controller from disk, the helper from the pipe.
+"""
+
+import json
+import struct
+
+RUN = 1  # controller: run a module                  head: see helper.py
+SOURCE = 2  # controller: a target source                head {"name": dotted}, body: zlib-compressed text
+PUT = 3  # controller: a piece of an upload           head {"end": bool}, body: the piece; answered after the end
+GET = 4  # controller: send a file                    head {"path": ...}
+OPEN = 5  # controller: start a command, relay its pipes (become)   head {"argv": [...], "password": str or None, ...}
+DATA = 6  # both: bytes of a relayed pipe, or of a file asked for with GET; an empty body is the end
+CANCEL = 7  # controller: end the request's processes
+PING = 8  # controller: answered with RESULT {}
+
+HELLO = 16  # helper: ready                             head {"python": [3, 11, 7], "executable": ..., "user": ..., "pid": ...}
+RESULT = 17  # helper: the answer, last frame of a request; head is the result
+OUTPUT = 18  # helper: output while a module runs        head {"stream": "stdout" or "stderr"}, body: bytes
+REFUSED = 19  # helper: a request that could not be served  head {"msg": ..., "kind": ...}
+
+HEADER = struct.Struct(">BIII")
+CHUNK = 64 * 1024
+HEAD_LIMIT = 256 * 1024 * 1024
+
+
+class WireError(Exception):
+    """Bytes that are no frame: something else writes to the pipe."""
+
+
+def encode(kind, request, head=None, body=b""):
+    """One frame as bytes, ready for one write."""
+    packed = json.dumps(head, separators=(",", ":")).encode("utf-8", "surrogateescape") if head else b""
+    return HEADER.pack(kind, request, len(packed), len(body)) + packed + body
+
+
+class Decoder:
+    """Bytes in, whole frames out, however the bytes were cut on the way."""
+
+    def __init__(self):
+        self._buffer = bytearray()
+
+    def feed(self, data):
+        """The frames completed by `data`, as a list of (kind, request, head, body)."""
+        buffer = self._buffer
+        buffer += data
+        frames = []
+        start = 0
+        while len(buffer) - start >= HEADER.size:
+            kind, request, head_size, body_size = HEADER.unpack_from(buffer, start)
+            if not 0 < kind < 32 or head_size > HEAD_LIMIT or body_size > CHUNK:
+                raise WireError("not a frame: %r" % bytes(buffer[start : start + 80]))
+            body_at = start + HEADER.size + head_size
+            end = body_at + body_size
+            if len(buffer) < end:
+                break
+            head = {}
+            if head_size:
+                head = json.loads(bytes(buffer[start + HEADER.size : body_at]).decode("utf-8", "surrogateescape"))
+            frames.append((kind, request, head, bytes(buffer[body_at:end])))
+            start = end
+        del buffer[:start]
+        return frames
