@@ -1,0 +1,102 @@
+"""A host from its namespaces to its sshd. Runs as process 1 of the host, forked from `up`; the last step becomes sshd.
+
+sshd is process 1 itself: it waits for every child that ends, also for orphans, so nothing else has to stay in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shepherd.lab import content, plan
+from shepherd.runtime import mounts, namespaces, syscalls
+from shepherd.runtime.netlink import Netlink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shepherd.lab.state import Host, Lab
+
+# <linux/capability.h>: what would change the machine rather than the host: kernel modules, the clock, raw devices
+FORBIDDEN = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_TIME": 25, "SYSLOG": 34}
+
+
+def kinds(lab: Lab) -> list[str]:
+    """The namespaces of its hosts."""
+    return ["mount", "pid", "uts", "ipc"] + ([] if lab.shares_network else ["network"])
+
+
+def host_main(lab: Lab, host: Host, sshd: str) -> Callable[[Callable[[], None]], None]:
+    """What process 1 does; everything that needs the machine's files is read before the fork."""
+    files = content.files(lab, host)
+
+    def main(gate: Callable[[], None]) -> None:
+        namespaces.standard_streams(os.open(lab.log(host), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        mounts.make_private()
+        mounts.enter_root(mounts.make_overlay(lab.mark(host), "/", str(lab.folder / "root"), content.EMPTY))
+        for mount in [*mounts.proc(own_network=not lab.shares_network), *mounts.SYS, *mounts.DEV, *mounts.TEMPORARY]:
+            mount.make()
+        mounts.make_devices()
+        socket.sethostname(host.name)
+        write(files)
+        gate()
+        if not lab.shares_network:
+            configure_network(lab, host)
+        for capability in FORBIDDEN.values():
+            syscalls.drop_capability(capability)
+        os.execve(sshd, [sshd, "-D", "-e"], content.ENVIRONMENT)  # noqa: S606 - process 1 becomes sshd
+
+    return main
+
+
+def write(files: list[content.File]) -> None:
+    """Make the users and write the files, inside."""
+    numbers = {"root": 0, **_add_users()}
+    for name, mode in (("/run/sshd", 0o755), ("/run/lock", 0o1777)):
+        Path(name).mkdir()
+        Path(name).chmod(mode)  # whatever the umask is
+    for user in content.USERS:
+        _make_folder(Path(user.home), numbers[user.name])
+    for file in files:
+        path, owner = Path(file.path), numbers[file.owner]
+        if not path.parent.is_dir():
+            _make_folder(path.parent, owner)
+        path.unlink(missing_ok=True)  # resolv.conf often is a link to where nothing is here
+        _write(file.path, file.text, file.mode)
+        os.chown(path, owner, owner)
+
+
+def _make_folder(path: Path, owner: int) -> None:
+    path.mkdir(mode=0o700)
+    os.chown(path, owner, owner)
+
+
+def _write(path: str, text: str, mode: int | None = None) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        if mode is not None:
+            os.fchmod(stream.fileno(), mode)
+        stream.write(text)
+
+
+def _add_users() -> dict[str, int]:
+    paths = ("/etc/passwd", "/etc/group", "/etc/shadow")
+    old = []
+    for path in paths:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            old.append(stream.read())
+    *new, numbers = content.with_users(*old)
+    for path, text in zip(paths, new, strict=True):
+        _write(path, str(text))
+    return numbers
+
+
+def configure_network(lab: Lab, host: Host) -> None:
+    """Give this namespace its address."""
+    with Netlink() as netlink:
+        links = netlink.links()
+        netlink.set_up(links["lo"])
+        netlink.add_address(links["eth0"], host.address, int(lab.network.rpartition("/")[2]))
+        netlink.set_up(links["eth0"])
+        netlink.add_default_route(plan.gateway(lab))
