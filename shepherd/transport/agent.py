@@ -1,0 +1,100 @@
+"""Keys held by an ssh-agent (draft-ietf-sshm-ssh-agent).
+
+Of our own, because paramiko's agent finds its socket in the environment only and mixes up the answers when several
+threads sign through it. Here each request has a connection of its own, which an agent answers in microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from typing import NamedTuple
+
+TIMEOUT = 60.0  # seconds; a person may have to confirm the use of a key, or touch it
+_REQUEST_IDENTITIES, _IDENTITIES = 11, 12
+_SIGN_REQUEST, _SIGNATURE = 13, 14
+_RSA_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
+
+
+class PublicBlob(NamedTuple):
+    """What paramiko sends for a key: its type and public half."""
+
+    key_type: str
+    key_blob: bytes
+
+
+class AgentKey:
+    """A key in the agent, as paramiko's auth_publickey wants a key: it signs, and shows its public half."""
+
+    def __init__(self, path: str, blob: bytes, comment: str) -> None:
+        self.blob = blob
+        self.comment = comment
+        self._path = path
+        size = int.from_bytes(blob[:4], "big")
+        self.public_blob = PublicBlob(blob[4 : 4 + size].decode("ascii", "replace"), blob)
+
+    def get_name(self) -> str:
+        return self.public_blob.key_type
+
+    def asbytes(self) -> bytes:
+        return self.blob
+
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> bytes:
+        """The signature of `data`. Blocks; raises OSError where the agent will not or cannot."""
+        flags = _RSA_FLAGS.get((algorithm or "").removesuffix("-cert-v01@openssh.com"), 0)
+        body = bytes([_SIGN_REQUEST]) + _string(self.blob) + _string(data) + struct.pack(">I", flags)
+        kind, answer = _ask(self._path, body)
+        if kind != _SIGNATURE:
+            raise OSError("the agent refused to sign")
+        return _take(answer)[0]
+
+
+def keys(path: str) -> list[AgentKey]:
+    """The keys of the agent at the socket `path`, in its order; none where no agent answers. Blocks."""
+    try:
+        kind, answer = _ask(path, bytes([_REQUEST_IDENTITIES]))
+        if kind != _IDENTITIES:
+            return []
+        found = []
+        rest = answer[4:]
+        for _ in range(int.from_bytes(answer[:4], "big")):
+            blob, rest = _take(rest)
+            comment, rest = _take(rest)
+            found.append(AgentKey(path, blob, comment.decode("utf-8", "replace")))
+        return found
+    except OSError:
+        return []
+
+
+def _ask(path: str, body: bytes) -> tuple[int, bytes]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.connect(os.fspath(path))
+        connection.sendall(_string(body))
+        size = int.from_bytes(_read(connection, 4), "big")
+        answer = _read(connection, size)
+    if not answer:
+        raise OSError("the agent sent an empty answer")
+    return answer[0], answer[1:]
+
+
+def _read(connection: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        piece = connection.recv(size - len(data))
+        if not piece:
+            raise OSError("the agent closed the connection")
+        data += piece
+    return bytes(data)
+
+
+def _string(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def _take(data: bytes) -> tuple[bytes, bytes]:
+    end = 4 + int.from_bytes(data[:4], "big")
+    if end > len(data):
+        raise OSError("the agent sent a cut answer")
+    return data[4:end], data[end:]

@@ -1,0 +1,194 @@
+"""A command at the far end of an SSH channel, as callbacks in the event loop.
+
+paramiko's transport thread puts incoming data into the channel's buffers and sets an event there. Ours wakes the loop
+instead, so that no thread waits for each host. Sending happens in the loop as long as the kernel takes the bytes at
+once; otherwise in a thread, so that one slow host does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import select
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from shepherd.errors import Unreachable
+
+if TYPE_CHECKING:
+    from paramiko import Channel
+
+ERRORS_KEPT = 64 * 1024
+READ = 256 * 1024
+_PACKET_OVERHEAD = 1024  # what encryption and packet heads may add to one write of 64 KiB, generously
+
+# A thread is taken only while a write waits, and a pipe writes one thing at a time; the bound is the number of hosts.
+_writers: ThreadPoolExecutor | None = None
+
+
+class Wakeup:
+    """Stands where paramiko expects a threading.Event: `set` runs `callback` soon in the loop, once until it ran."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+        self._loop = loop
+        self._callback = callback
+        self._due = False
+
+    def set(self) -> None:
+        if not self._due:
+            self._due = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended before the connection
+                self._loop.call_soon_threadsafe(self._run)
+
+    def clear(self) -> None:
+        """Nothing to do: the callback reads until nothing is left."""
+
+    def is_set(self) -> bool:
+        return self._due
+
+    def _run(self) -> None:
+        self._due = False  # before reading: what arrives from here on wakes us again
+        self._callback()
+
+
+class SshPipe:
+    """One exec channel. `lost` makes the error for a broken connection, with what is known of the reason."""
+
+    def __init__(self, channel: Channel, lost: Callable[[], Unreachable]) -> None:
+        self._channel = channel
+        self._lost = lost
+        self._errors = bytearray()
+        self._turn = asyncio.Lock()  # writes keep their order
+        self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._on_data: Callable[[bytes], None] | None = None
+        self._on_close: Callable[[], None] | None = None
+        self._reading = False
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._buffers: Any = (channel.in_buffer, channel.in_stderr_buffer)
+
+    def start(self, on_data: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
+        """Begin to deliver output, in the thread of the event loop that calls this."""
+        self._on_data, self._on_close = on_data, on_close
+        wakeup = Wakeup(self._loop, self._wake)
+        for buffer in self._buffers:
+            buffer.set_event(wakeup)
+        wakeup.set()  # what arrived before
+
+    async def write(self, data: bytes) -> None:
+        """Send `data` in one write where it fits; waits while the far end is slow. Raises Unreachable when broken."""
+        if self._channel.closed:
+            raise self._lost()
+        if not self._turn.locked() and room(self._channel) >= len(data):
+            self._send(data)
+            return
+        async with self._turn:
+            await self._loop.run_in_executor(_threads(), self._send, data)
+
+    @property
+    def errors(self) -> bytes:
+        """What the command wrote to standard error so far (the last 64 KiB)."""
+        return bytes(self._errors)
+
+    async def wait(self) -> int | None:
+        """The exit status once the command has ended; None where the connection broke first, or a signal ended it."""
+        return await asyncio.shield(self._ended)
+
+    def close(self) -> None:
+        """End it now. May be called twice."""
+        if self._channel.closed:
+            return
+        if room(self._channel) >= 256:
+            _quietly(self._channel.close)
+        else:  # sending the goodbye would wait for a peer that does not read
+            _threads().submit(_quietly, self._channel.close)
+
+    def _send(self, data: bytes) -> None:
+        import paramiko
+
+        try:
+            self._channel.sendall(data)
+        except (OSError, EOFError, paramiko.SSHException):
+            raise self._lost() from None
+        transport = self._channel.get_transport()
+        if not transport.is_active():  # paramiko drops what is sent to a dead connection without a word
+            raise self._lost()
+
+    def _wake(self) -> None:
+        """Deliver what has arrived. In the loop; taking data may send a window update, hence the look at `room`."""
+        if self._reading:
+            return
+        output, errors = self._buffers
+        if output.read_ready() or errors.read_ready():
+            if room(self._channel) < 256 and not self._channel.closed:
+                self._reading = True
+                self._loop.run_in_executor(_threads(), self._take).add_done_callback(self._taken)
+                return
+            self._deliver(*self._take())
+            self._loop.call_soon(self._wake)  # others have their turn before the next piece
+        elif self._channel.closed or self._channel.eof_received:
+            self._finish()
+
+    def _taken(self, future: asyncio.Future[tuple[bytes, bytes]]) -> None:
+        self._reading = False
+        self._deliver(*future.result())
+        self._wake()
+
+    def _take(self) -> tuple[bytes, bytes]:
+        output, errors = self._buffers
+        data = self._channel.recv(READ) if output.read_ready() else b""
+        return data, self._channel.recv_stderr(READ) if errors.read_ready() else b""
+
+    def _deliver(self, data: bytes, errors: bytes) -> None:
+        if errors:
+            self._errors += errors
+            del self._errors[:-ERRORS_KEPT]
+        if data and self._on_data is not None:
+            self._on_data(data)
+
+    def _finish(self) -> None:
+        on_close, self._on_close = self._on_close, None
+        if self._channel.closed and not self._ended.done():
+            status = self._channel.exit_status
+            self._ended.set_result(status if status >= 0 else None)
+        if on_close is not None:
+            on_close()
+
+
+def room(channel: Any) -> int:
+    """How many bytes can be sent on `channel` now without waiting: its window, and the free space below it."""
+    transport = channel.get_transport()
+    if not transport.clear_to_send.is_set():  # keys are being exchanged anew
+        return 0
+    below = transport.sock
+    free = room(below) if hasattr(below, "get_transport") else _socket_room(below)
+    return min(free - _PACKET_OVERHEAD, int(channel.out_window_size))
+
+
+def _socket_room(sock: socket.socket) -> int:
+    try:
+        queued = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        # the kernel counts its own bookkeeping against the buffer, about as much as data (socket(7), SO_SNDBUF)
+        return int(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - queued)
+    except OSError:
+        pass
+    with contextlib.suppress(OSError, ValueError):  # a system that cannot tell: writable means a few KiB at least
+        return 8192 if select.select([], [sock], [], 0)[1] else 0
+    return 0
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _writers
+    if _writers is None:
+        _writers = ThreadPoolExecutor(max_workers=4096, thread_name_prefix="ssh-write")
+    return _writers
+
+
+def _quietly(function: Callable[[], object]) -> None:
+    with contextlib.suppress(Exception):  # it is being thrown away
+        function()
