@@ -1,0 +1,1 @@
+"""Plays on hosts: strategies, one state machine per host, results, handlers, delegation, loops, retries."""

@@ -1,0 +1,7 @@
+"""`python -m shepherd`"""
+
+import sys
+
+from shepherd.cli import main
+
+sys.exit(main())

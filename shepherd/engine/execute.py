@@ -1,0 +1,426 @@
+"""A task on a host: its loop, its condition, its arguments, its tries, and what becomes of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shepherd import actions
+from shepherd.engine import loops, results
+from shepherd.engine.results import Result
+from shepherd.engine.routes import Route
+from shepherd.engine.step import Step
+from shepherd.errors import ParseError, ShepherdError, UndefinedVariable, Unreachable
+from shepherd.report.events import HostResult, ItemResult, Message, Retry, Status
+from shepherd.spec import Spec, load_spec
+from shepherd.templating import Layer, Scope, drop_omitted, is_template
+
+if TYPE_CHECKING:
+    from shepherd.engine.run import Run
+    from shepherd.engine.state import HostState
+    from shepherd.playbook.model import Task
+
+RETRIES = 3  # what `until` means without `retries`
+DELAY = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a host fared at a task. `items` are the (result, scope) of each run, for what the engine does with them."""
+
+    state: HostState
+    status: Status
+    result: Result
+    items: tuple[tuple[Result, Scope], ...] = ()
+    ignored: bool = False
+    delegate: HostState | None = None
+
+
+class Execution:
+    """One task on one host, from its condition to its registered result."""
+
+    def __init__(self, run: Run, state: HostState, task: Task) -> None:
+        self.run = run
+        self.state = state
+        self.task = task
+        self.scope = run.variables.task_scope(state, task)
+        self.templates = run.templates
+        self.no_log = False
+        self.delegate: HostState | None = None
+        self.started = time.monotonic()
+
+    def skipped_at_once(self) -> Outcome | None:
+        """The outcome, where the condition alone decides it: no loop, no wait, no round trip."""
+        task = self.task
+        if task.loop is not None or not task.settings.when:
+            return None
+        try:
+            reason = self._unmet(self.scope)
+        except ShepherdError:
+            return None  # `run` meets it again and reports it
+        return None if reason is None else self._outcome(reason, ((reason, self.scope),))
+
+    async def run_task(self) -> Outcome:
+        """Run it, and never raise for what went wrong with the task or the host."""
+        task = self.task
+        items: list[tuple[Result, Scope]] = []
+        try:
+            if task.loop is None:
+                result = await self._once(self.scope)
+                items.append((result, self.scope))
+            else:
+                result = await self._loop(items)
+        except Unreachable as error:
+            result = {"unreachable": True, "changed": False, "msg": error.render()}
+        except ShepherdError as error:
+            result = results.failure(error.render())
+        if not items:
+            items.append((result, self.scope))
+        return self._outcome(result, tuple(items))
+
+    # the loop
+
+    async def _loop(self, done: list[tuple[Result, Scope]]) -> Result:
+        loop = self.task.loop
+        assert loop is not None
+        try:
+            found = loops.items(loop, self.scope, self.templates)
+        except UndefinedVariable:
+            # Ansible looks at the condition before it complains of a loop over nothing known
+            reason = self._unmet(self.scope)
+            if reason is None:
+                raise
+            return reason
+        control = loop.control
+        pause = self.templates.render(control.pause, self.scope) if control.pause is not None else 0
+        for number, (item, front) in enumerate(loops.scopes(control, found, self.scope, self.templates)):
+            if number and pause:
+                await asyncio.sleep(float(pause))
+            scope = self.run.variables.task_scope(self.state, self.task, Layer(front, trusted=False, name="loop"))
+            try:
+                result = await self._once(scope)
+            except Unreachable as error:
+                result = {"unreachable": True, "changed": False, "msg": error.render()}
+            except ShepherdError as error:
+                result = results.complete(results.failure(error.render()))
+            result[control.loop_var] = item
+            result["ansible_loop_var"] = control.loop_var
+            if control.index_var:
+                result[control.index_var] = front[control.index_var]
+                result["ansible_index_var"] = control.index_var
+            if control.extended:
+                result["ansible_loop"] = front["ansible_loop"]
+            done.append((result, scope))
+            self._emit_item(result, item, scope)
+            if result.get("unreachable"):
+                break
+            if control.break_when and self._holds(control.break_when, scope.child(Layer({**self._named(result)}, trusted=False))):
+                break
+        if not done:
+            return {**results.skip("No items in the list"), "skipped_reason": "No items in the list", "results": []}
+        return results.gather_items([result for result, _ in done])
+
+    def _emit_item(self, result: Result, item: Any, scope: Scope) -> None:
+        loop = self.task.loop
+        assert loop is not None
+        status = _status(result)
+        label = item
+        if loop.control.label is not None:
+            try:
+                label = self.templates.render(loop.control.label, scope)
+            except ShepherdError as error:
+                self.run.emit(Message("warning", f"label: {error.message}", self.state.name))
+        hidden = self.no_log
+        ignored = status == "failed" and self._ignores(scope)
+        self.run.emit(
+            ItemResult(
+                host=self.state.name,
+                task=self.task.name or self.task.action,
+                status=status,
+                item=None if hidden else item,
+                label="(censored due to no_log)" if hidden else loops.label(label),
+                result=results.shown(result, no_log=hidden),
+                delegated=self._delegated(),
+                ignored=ignored,
+            )
+        )
+
+    # one run
+
+    async def _once(self, scope: Scope) -> Result:
+        self._settle(scope)
+        reason = self._unmet(scope)
+        if reason is not None:
+            return reason
+        self._delegate(scope)
+        if self.delegate is not None:
+            scope = scope.child(Layer(self._delegated_vars(), trusted=False, name="delegation"))
+        task = self.task
+        tries = 1
+        if task.until or task.retries is not None:
+            wanted = self.templates.render(task.retries, scope) if task.retries is not None else RETRIES
+            tries = max(_whole("retries", wanted), 0) + 1
+        delay = DELAY if task.delay is None else max(float(self.templates.render(task.delay, scope)), 0)
+        until = task.until or ((f"{task.register or '_result'} is succeeded",) if tries > 1 else ())
+        result: Result = {}
+        for attempt in range(1, tries + 1):
+            result = await self._attempt(scope)
+            seen = self._judge(result, scope)
+            if tries == 1:
+                break
+            result["attempts"] = attempt
+            if self._holds(until, seen):
+                break
+            if attempt == tries:
+                result["failed"] = True
+                break
+            self.run.emit(
+                Retry(self.state.name, task.name or task.action, tries - attempt, results.shown(result, no_log=self.no_log))
+            )
+            await asyncio.sleep(delay)
+        return result
+
+    async def _attempt(self, scope: Scope) -> Result:
+        step = self._step(scope)
+        action = actions.find(self.task.action)
+        secrets = step.spec.secrets(step.args)
+        try:
+            async with asyncio.timeout(step.timeout):
+                result = dict(await (action(step) if action else step.module()))
+        except TimeoutError:
+            result = results.failure(
+                f"The {self.task.action} action failed to execute in the expected time frame ({step.timeout:g}) and was terminated",
+                timedout={"period": step.timeout},
+            )
+        except Unreachable as error:
+            self.run.connections.drop(step.route().endpoint)
+            result = {"unreachable": True, "changed": False, "msg": error.render()}
+        except ShepherdError as error:
+            result = results.failure(error.render())
+        except OSError as error:
+            result = results.failure(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug of ours fails the task, not the run
+            result = results.failure(f"{type(error).__name__}: {error}", exception=traceback.format_exc())
+        if secrets:
+            result = results.redact(result, secrets)
+        if self.run.options.verbosity >= 3 and "invocation" not in result:
+            result["invocation"] = {"module_args": results.redact(dict(step.args), secrets)}
+        return results.complete(result)
+
+    def _step(self, scope: Scope) -> Step:
+        task = self.task
+        spec, args = self._args(scope)
+        settings = task.settings
+        timeout = _seconds("timeout", self._render(settings.timeout, scope)) or self.run.options.task_timeout
+        if task.background is not None:
+            timeout = _seconds("async", self._render(task.background, scope)) or timeout
+        check = self.run.options.check
+        if settings.check_mode is not None:
+            check = _truth(self._render(settings.check_mode, scope))
+        diff = self.run.options.diff
+        if settings.diff is not None:
+            diff = _truth(self._render(settings.diff, scope))
+        return Step(
+            self.run,
+            self.state,
+            task,
+            scope,
+            spec,
+            args,
+            check=check,
+            diff=diff and not self.no_log,
+            timeout=timeout or None,
+            environment=self._environment(scope),
+            route=lambda: self._route(scope),
+        )
+
+    def _args(self, scope: Scope) -> tuple[Spec, dict[str, Any]]:
+        task = self.task
+        kept = self.run.static_args.get(task)
+        if kept is not None:
+            return kept[0], dict(kept[1])
+        spec = load_spec(task.action, self.run.library)
+        static = task.args_template is None and not task.settings.module_defaults and not _templated(task.args)
+        written: dict[str, Any] = {}
+        for layer in task.settings.module_defaults:
+            for name in (task.action, f"ansible.builtin.{task.action}"):
+                written.update(drop_omitted(self.templates.render(layer.get(name) or {}, scope)))
+        if task.args_template is not None:
+            more = self.templates.render(task.args_template, scope)
+            if not isinstance(more, Mapping):
+                raise ParseError(f"args is a {type(more).__name__}, not a mapping", origin=task.origin)
+            written.update(drop_omitted(more))
+        if task.args:
+            rendered = self.templates.render(task.args, scope) if spec.renders else dict(task.args)
+            written.update(drop_omitted(rendered))
+        args = spec.normalise(written, origin=task.origin)
+        if static:
+            self.run.static_args[task] = (spec, args)
+        return spec, dict(args)
+
+    def _environment(self, scope: Scope) -> dict[str, str]:
+        merged: dict[str, str] = {}
+        for written in self.task.settings.environment:
+            layers = self.templates.render(written, scope)
+            for layer in layers if isinstance(layers, list) else [layers]:
+                if isinstance(layer, Mapping):
+                    merged.update({str(name): str(value) for name, value in drop_omitted(layer).items()})
+                elif layer:
+                    raise ParseError(f"environment is a {type(layer).__name__}, not a mapping", origin=self.task.origin)
+        return merged
+
+    def _route(self, scope: Scope) -> Route:
+        if self.delegate is None:
+            return self.run.router.route(self.state, self.task, scope)
+        own = self.run.variables.task_scope(self.delegate, self.task)
+        return self.run.router.route(self.delegate, self.task, own, shared=False)
+
+    # what the answer means
+
+    def _judge(self, result: Result, scope: Scope) -> Scope:
+        """Apply changed_when and failed_when; returns the scope in which the result has its registered name."""
+        task = self.task
+        seen = scope.child(Layer(self._named(result), trusted=False, name="result"))
+        if result.get("unreachable") or result.get("skipped"):
+            return seen
+        if task.changed_when is not None or task.failed_when is not None:
+            try:
+                if task.changed_when is not None:
+                    result["changed"] = self._holds(task.changed_when, seen)
+                if task.failed_when is not None:
+                    result["failed_when_result"] = result["failed"] = self._holds(task.failed_when, seen)
+            except ShepherdError as error:
+                result.update(results.failure(error.render(), failed_when_result=True))
+                result.pop("failed_when_result")
+        return seen
+
+    def _named(self, result: Result) -> dict[str, Any]:
+        names = {self.task.register or "_result": result}
+        facts = result.get("ansible_facts")
+        if isinstance(facts, Mapping):
+            names.update(facts)
+        return names
+
+    def _outcome(self, result: Result, items: tuple[tuple[Result, Scope], ...]) -> Outcome:
+        results.complete(result)
+        status = _status(result)
+        ignored = False
+        scope = items[0][1] if items else self.scope
+        if status == "failed":
+            ignored = self._ignores(scope)
+        elif status == "unreachable":
+            ignored = self._flag(self.task.settings.ignore_unreachable, scope)
+        for warning in result.get("warnings") or ():
+            self.run.emit(Message("warning", str(warning), self.state.name))
+        self.run.emit(
+            HostResult(
+                host=self.state.name,
+                task=self.task.name or self.task.action,
+                action=self.task.action,
+                status=status,
+                result=results.shown(result, no_log=self.no_log),
+                delegated=self._delegated(),
+                ignored=ignored,
+                path=str(self.task.origin),
+                seconds=time.monotonic() - self.started,
+                diff="diff" in result or "results" in result,
+            )
+        )
+        return Outcome(self.state, status, result, items, ignored, self.delegate)
+
+    # small things
+
+    def _settle(self, scope: Scope) -> None:
+        self.no_log = self._flag(self.task.settings.no_log, scope)
+
+    def _delegate(self, scope: Scope) -> None:
+        written = self.task.settings.delegate_to
+        if written is None:
+            return
+        name = self._render(written, scope)
+        if not isinstance(name, str) or not name:
+            self.delegate = None
+            return
+        self.delegate = None if name == self.state.name else self.run.delegate_state(name)
+
+    def _delegated(self) -> str | None:
+        return self.delegate.name if self.delegate is not None else None
+
+    def _delegated_vars(self) -> dict[str, Any]:
+        assert self.delegate is not None
+        return {"ansible_delegated_vars": {self.delegate.name: self.run.variables.host_scope(self.delegate)}}
+
+    def _unmet(self, scope: Scope) -> Result | None:
+        """The skip that the first condition that does not hold amounts to."""
+        for condition in self.task.settings.when:
+            if not self.templates.condition(condition, scope):
+                return results.skip("Conditional result was False", condition)
+        return None
+
+    def _holds(self, conditions: tuple[Any, ...], scope: Scope) -> bool:
+        return all(self.templates.condition(condition, scope) for condition in conditions)
+
+    def _ignores(self, scope: Scope) -> bool:
+        return self._flag(self.task.settings.ignore_errors, scope)
+
+    def _flag(self, written: Any, scope: Scope) -> bool:
+        return _truth(self._render(written, scope))
+
+    def _render(self, written: Any, scope: Scope) -> Any:
+        return self.templates.render(written, scope) if isinstance(written, (str, list, dict)) else written
+
+
+def _status(result: Result) -> Status:
+    if result.get("unreachable"):
+        return "unreachable"
+    if result.get("failed"):
+        return "failed"
+    if result.get("skipped"):
+        return "skipped"
+    return "changed" if result.get("changed") else "ok"
+
+
+def _templated(value: Any) -> bool:
+    return any(is_template(text) for text in _strings(value))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _strings(key)
+            yield from _strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _strings(inner)
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in ("yes", "true", "on", "1", "y", "t")
+    return bool(value)
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ParseError(f"{name}: {value!r} is not a whole number") from None
+
+
+def _seconds(name: str, value: Any) -> float:
+    if value is None or value == "":
+        return 0.0
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ParseError(f"{name}: {value!r} is not a number of seconds") from None
+
+

@@ -1,0 +1,99 @@
+"""Files and roles included while a play runs: read once, put on the way of each host that asked for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from shepherd.engine import plays
+from shepherd.engine.cursor import Position
+from shepherd.errors import ShepherdError
+from shepherd.playbook import load_role, load_tasks
+from shepherd.playbook.model import Block
+from shepherd.report.events import Included
+
+if TYPE_CHECKING:
+    from shepherd.engine.execute import Outcome
+    from shepherd.engine.linear import Batch
+    from shepherd.engine.state import HostState
+    from shepherd.playbook.model import Task
+
+
+class _Inclusion:
+    """One file or role with the same variables, and the hosts that include it."""
+
+    def __init__(self, found: Mapping[str, Any], front: dict[str, Any], item: Any) -> None:
+        self.found = found
+        self.front = front
+        self.item = item
+        self.states: list[HostState] = []
+
+
+async def insert(
+    batch: Batch, position: Position, task: Task, outcomes: list[Outcome], sharing: list[HostState] | None
+) -> None:
+    """Read what the outcomes of an include ask for, and insert it. Hosts that ask for the same share the blocks."""
+    if task.action not in ("include_tasks", "include_role"):
+        return
+    inclusions: dict[str, _Inclusion] = {}
+    for outcome in outcomes:
+        if outcome.status in ("failed", "unreachable"):
+            continue
+        for result, scope in outcome.items:
+            found = result.pop("_include", None)
+            if found is None:
+                continue
+            front = _front(task, result)
+            key = json.dumps([found, front], sort_keys=True, default=str)
+            inclusion = inclusions.setdefault(key, _Inclusion(found, front, result.get(_loop_variable(task))))
+            inclusion.states += sharing if sharing is not None else [outcome.state]
+            del scope
+    ways: dict[str, list[tuple[int, Block]]] = {}
+    for order, inclusion in enumerate(inclusions.values()):
+        block = _read(batch, task, inclusion)
+        if block is None:
+            continue
+        for state in inclusion.states:
+            ways.setdefault(state.name, []).append((order, block))
+    for name, blocks in ways.items():
+        batch.cursors[name].insert(position, blocks)
+
+
+def _read(batch: Batch, task: Task, inclusion: _Inclusion) -> Block | None:
+    run = batch.run
+    found = inclusion.found
+    layers = (inclusion.front,) if inclusion.front else ()
+    try:
+        if "role" in found:
+            role, block, handlers = load_role(
+                found["role"]["name"], parent=task, options=found["role"], variables=layers, loader=run.loader
+            )
+            batch.handlers.add(handlers)
+            if found["role"]["public"]:
+                run.variables.export(role)
+            what = str(found["role"]["name"])
+        else:
+            block = load_tasks(
+                found["path"], parent=task, apply=found["apply"], variables=layers, loader=run.loader
+            )
+            what = found["path"]
+    except ShepherdError as error:
+        for state in inclusion.states:
+            batch.give_up(state, task, error)
+        return None
+    run.emit(Included(what, [state.name for state in inclusion.states], inclusion.item))
+    return plays.prune(block, run.options.tags, run.options.skip_tags)
+
+
+def _loop_variable(task: Task) -> str:
+    return task.loop.control.loop_var if task.loop else "item"
+
+
+def _front(task: Task, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The loop's variables, which the included tasks see."""
+    if task.loop is None:
+        return {}
+    control = task.loop.control
+    names = [control.loop_var, "ansible_loop_var", "ansible_index_var", "ansible_loop", *([control.index_var] if control.index_var else [])]
+    return {name: result[name] for name in names if name in result}

@@ -1,0 +1,236 @@
+"""The linear strategy: every host of a batch does a task before any host goes on to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from shepherd.engine import effects, includes, meta
+from shepherd.engine.cursor import Cursor, Position
+from shepherd.engine.execute import Execution, Outcome
+from shepherd.engine.handlers import Handlers
+from shepherd.errors import ShepherdError
+from shepherd.report.events import HostResult, Message, TaskStart
+
+if TYPE_CHECKING:
+    from shepherd.engine.run import Run
+    from shepherd.engine.state import HostState
+    from shepherd.playbook.model import Block, Play, Task
+
+
+class Batch:
+    """Some hosts on their way through a play."""
+
+    def __init__(self, run: Run, play: Play, states: list[HostState], plan: Block, *, force_handlers: bool) -> None:
+        self.run = run
+        self.play = play
+        self.states = states
+        self.cursors = {state.name: Cursor(plan) for state in states}
+        self.handlers = Handlers(play, lambda task: self._name(task, states[0]))
+        self.force_handlers = force_handlers
+        self.ended = False
+
+    async def play_out(self) -> bool:
+        """To the end of the play. False where the run must not go on to the next."""
+        while not self.ended:
+            found = self._next()
+            if found is None:
+                break
+            position, task, states = found
+            if task.action == "meta":
+                await meta.act(self, position, task, states)
+            elif self._wanted(task):
+                await self._round(position, task, states)
+            else:
+                for state in states:
+                    self.cursors[state.name].advance()
+        return not self.ended
+
+    def _next(self) -> tuple[Position, Task, list[HostState]] | None:
+        """The lowest position at which a host stands, its task, and the hosts that stand there."""
+        lowest: Position | None = None
+        task: Task | None = None
+        states: list[HostState] = []
+        for state in self.states:
+            at = self.cursors[state.name].peek()
+            if at is None:
+                continue
+            if lowest is None or at[0] < lowest:
+                lowest, task = at
+                states = [state]
+            elif at[0] == lowest:
+                states.append(state)
+        return None if lowest is None or task is None else (lowest, task, states)
+
+    async def _round(self, position: Position, task: Task, states: list[HostState]) -> None:
+        run = self.run
+        once = await self._runs_once(task, states[0])
+        acting = states[:1] if once else states
+        run.emit(
+            TaskStart(
+                name=self.title(task, states[0]),
+                action=task.action,
+                path=str(task.origin),
+                handler=task in self.handlers,
+                check=run.options.check,
+            )
+        )
+        outcomes = await self._execute(task, acting)
+        failed = False
+        for outcome in outcomes:
+            sharing = states if once else [outcome.state]
+            failed = self._apply(outcome, task, sharing) or failed
+        await includes.insert(self, position, task, outcomes, states if once else None)
+        if failed:
+            self._consequences(task, states)
+
+    async def _execute(self, task: Task, states: list[HostState]) -> list[Outcome]:
+        """Outcomes in the order of the hosts; as many at a time as forks and throttle allow."""
+        executions = [Execution(self.run, state, task) for state in states]
+        outcomes = [execution.skipped_at_once() for execution in executions]
+        waiting = [number for number, outcome in enumerate(outcomes) if outcome is None]
+        if len(waiting) == 1:
+            outcomes[waiting[0]] = await executions[waiting[0]].run_task()
+        elif waiting:
+            gate = asyncio.Semaphore(self._at_once(task, states[0]))
+
+            async def one(number: int) -> None:
+                async with gate:
+                    outcomes[number] = await executions[number].run_task()
+
+            async with asyncio.TaskGroup() as group:
+                for number in waiting:
+                    group.create_task(one(number))
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _at_once(self, task: Task, state: HostState) -> int:
+        forks = self.run.options.forks
+        written = task.settings.throttle
+        if written is None:
+            return forks
+        wanted = int(self.run.templates.render(written, self.run.variables.task_scope(state, task)))
+        return min(forks, wanted) if wanted > 0 else forks
+
+    def _apply(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> bool:
+        """Keep what a host answered and move it on. True where it failed and nothing rescued it."""
+        state = outcome.state
+        effects.keep(self.run, outcome, task, sharing)
+        counts = state.counts
+        status = outcome.status
+        if status == "unreachable" and not outcome.ignored:
+            counts["unreachable"] += 1
+            state.unreachable = True
+            for each in sharing:
+                self.cursors[each.name].end()
+            return True
+        if status == "failed" and not outcome.ignored:
+            return self._failed(outcome, task, sharing)
+        if status == "unreachable":
+            counts["skipped"] += 1
+        elif status == "skipped":
+            counts["skipped"] += 1
+        else:
+            counts["ok"] += 1
+            counts["changed"] += bool(outcome.result.get("changed"))
+        counts["ignored"] += outcome.ignored
+        for each in sharing:
+            self.cursors[each.name].advance()
+        if outcome.result.get("changed") and task.notify:
+            self._notify(outcome, task, sharing)
+        return False
+
+    def _failed(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> bool:
+        fatal = False
+        for state in sharing:
+            where = self.cursors[state.name].fail()
+            if where == "rescued":
+                state.counts["rescued"] += state is outcome.state
+                state.register(
+                    {"ansible_failed_task": effects.describe(task), "ansible_failed_result": outcome.result}
+                )
+                continue
+            fatal = True
+            state.counts["failed"] += state is outcome.state
+            state.failed = True
+            if not self.force_handlers:
+                self.handlers.forget(state.name)
+        return fatal
+
+    def _notify(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> None:
+        run = self.run
+        for result, scope in outcome.items:
+            if not result.get("changed"):
+                continue
+            for written in task.notify:
+                rendered = run.templates.render(written, scope)
+                for name in rendered if isinstance(rendered, list) else [rendered]:
+                    for state in sharing:
+                        try:
+                            self.handlers.notify(state.name, str(name))
+                        except ShepherdError as error:
+                            raise ShepherdError(error.message, origin=task.origin, hint=error.hint) from None
+
+    def _consequences(self, task: Task, states: list[HostState]) -> None:
+        """any_errors_fatal and max_fail_percentage: the other hosts of the batch stop too."""
+        scope = self.run.variables.task_scope(states[0], task)
+        fatal = self.run.templates.render(task.settings.any_errors_fatal, scope)
+        if fatal is True or str(fatal).lower() in ("yes", "true", "1"):
+            for state in self.states:
+                if not state.out and self.cursors[state.name].peek() is not None:
+                    if self.cursors[state.name].fail() != "rescued":
+                        state.failed = True
+            return
+        limit = self.play.max_fail_percentage
+        if limit is not None:
+            share = 100 * sum(state.out for state in self.states) / len(self.states)
+            if share > float(self.run.templates.render(limit, scope)):
+                self.ended = True
+
+    async def _runs_once(self, task: Task, state: HostState) -> bool:
+        written = task.settings.run_once
+        if written is None:
+            return False
+        value = self.run.templates.render(written, self.run.variables.task_scope(state, task))
+        return value is True or str(value).lower() in ("yes", "true", "1", "on")
+
+    def _wanted(self, task: Task) -> bool:
+        """--start-at-task and --step."""
+        run = self.run
+        if run.start_at is not None and not task.implicit:
+            name = self.title(task, self.states[0])
+            if not any(fnmatch.fnmatch(each, run.start_at) for each in (name, task.name or "")):
+                return False
+            run.start_at = None
+        if run.options.step and not task.implicit:
+            return run.ask_step(self.title(task, self.states[0]))
+        return True
+
+    def _name(self, task: Task, state: HostState) -> str:
+        name = task.name or task.action
+        if "{" not in name:
+            return name
+        try:
+            return str(self.run.templates.render(name, self.run.variables.task_scope(state, task)))
+        except ShepherdError:
+            return name
+
+    def title(self, task: Task, state: HostState) -> str:
+        """The task's name as people see it: rendered, behind its role's."""
+        name = self._name(task, state)
+        return f"{task.role.name} : {name}" if task.role else name
+
+    def say(self, level: str, text: str, state: HostState | None = None) -> None:
+        self.run.emit(Message(level, text, state.name if state else None))
+
+    def give_up(self, state: HostState, task: Task, error: ShepherdError) -> None:
+        """A host fails outside of any task's own answer (an include that cannot be read)."""
+        result: dict[str, Any] = {"failed": True, "changed": False, "msg": error.render()}
+        self.run.emit(
+            HostResult(state.name, self.title(task, state), task.action, "failed", result, path=str(task.origin))
+        )
+        if self.cursors[state.name].fail() == "rescued":
+            state.counts["rescued"] += 1
+        else:
+            state.counts["failed"] += 1
+            state.failed = True

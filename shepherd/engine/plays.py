@@ -1,0 +1,232 @@
+"""A play: its hosts, its batches, its sections in order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from shepherd.engine import prompts
+from shepherd.engine.linear import Batch
+from shepherd.engine.state import HostState
+from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
+from shepherd.origin import Origin, origin_of
+from shepherd.playbook.model import Block, Settings, Task
+from shepherd.playbook.tags import selected
+from shepherd.report.events import Message, NoHosts, PlayStart
+from shepherd.templating import Layer, find_file, is_template
+
+if TYPE_CHECKING:
+    from shepherd.engine.run import Run
+    from shepherd.inventory import Host
+    from shepherd.playbook.model import Play
+
+ORDERS: dict[str, Callable[[list[Host]], list[Host]]] = {
+    "inventory": lambda hosts: hosts,
+    "sorted": lambda hosts: sorted(hosts, key=lambda host: host.name),
+    "reverse_sorted": lambda hosts: sorted(hosts, key=lambda host: host.name, reverse=True),
+    "reverse_inventory": lambda hosts: hosts[::-1],
+    "shuffle": lambda hosts: random.sample(hosts, len(hosts)),  # noqa: S311  # an order, not a secret
+}
+
+
+async def play_on_hosts(run: Run, play: Play) -> bool:
+    """Play it on its hosts. False where the run must end here: every host of a batch failed."""
+    run.play = play
+    prompted = await prompts.ask(play, run)
+    run.variables.enter_play(play, prompted)
+    scope = run.variables.play_scope(None, play)
+    pattern = run.templates.render(play.hosts, scope)
+    hosts = run.inventory.select(pattern, run.options.limit)
+    name = _name(run, play, pattern)
+    states = [state for host in _ordered(run, play, hosts) if (state := run.state(host.name)) and not state.out]
+    run.taking_part = [state.name for state in states]
+    run.emit(PlayStart(name, run.taking_part, run.options.check))
+    if not hosts:
+        run.emit(NoHosts(name, str(pattern)))
+        return True
+    plan = plan_of(run, play)
+    force = _flag(run, play.force_handlers) or run.options.force_handlers
+    for batch in _batches(run, play, states):
+        for state in batch:
+            _vars_files(run, play, state)
+        run.batch = batch
+        going = await Batch(run, play, batch, plan, force_handlers=force).play_out()
+        if run.end_play:
+            run.end_play = False
+            return True
+        if not going or all(state.out for state in batch):
+            return False
+    return True
+
+
+def plan_of(run: Run, play: Play) -> Block:
+    """The whole play as one block: fact gathering, then each section with a flush of handlers behind it."""
+    flush = Task(
+        action="meta",
+        args={"free_form": "flush_handlers"},
+        origin=play.origin,
+        settings=Settings(tags=frozenset({"always"})),
+        implicit=True,
+    )
+    parts: list[Block | Task] = []
+    if _gathers(run, play):
+        parts.append(_gathering(play))
+    for section in (Block((play.pre_tasks,)), Block((*play.roles, play.tasks)), Block((play.post_tasks,))):
+        kept = prune(section, run.options.tags, run.options.skip_tags)
+        if kept is not None:
+            parts.append(kept)
+        parts.append(flush)
+    kept = prune(Block(tuple(parts)), run.options.tags, run.options.skip_tags)
+    return kept or Block((flush,))
+
+
+def prune(block: Block, tags: tuple[str, ...], skip_tags: tuple[str, ...]) -> Block | None:
+    """`block` without the tasks that the tags leave out; None where nothing is left."""
+    if tags == ("all",) and not skip_tags:
+        wanted, unwanted = frozenset({"all"}), frozenset[str]()
+    else:
+        wanted, unwanted = frozenset(tags), frozenset(skip_tags)
+
+    def keep(items: tuple[Task | Block, ...]) -> tuple[Task | Block, ...]:
+        kept: list[Task | Block] = []
+        for item in items:
+            if isinstance(item, Task):
+                if selected(item, wanted, unwanted) or (item.implicit and item.action == "meta"):
+                    kept.append(item)
+            elif (inner := walk(item)) is not None:
+                kept.append(inner)
+        return tuple(kept)
+
+    def walk(block: Block) -> Block | None:
+        tasks, rescue, always = keep(block.tasks), keep(block.rescue), keep(block.always)
+        if (tasks, rescue, always) == (block.tasks, block.rescue, block.always):
+            return block if tasks or always else None
+        if not tasks and not always:
+            return None
+        return Block(tasks, rescue, always, block.name, block.settings, block.role, block.origin)
+
+    return walk(block)
+
+
+def _gathers(run: Run, play: Play) -> bool:
+    return run.options.gather if play.gather_facts is None else _flag(run, play.gather_facts)
+
+
+def _gathering(play: Play) -> Task:
+    args = {
+        name: value
+        for name, value in (
+            ("gather_subset", play.gather_subset),
+            ("gather_timeout", play.gather_timeout),
+            ("fact_path", play.fact_path),
+        )
+        if value is not None
+    }
+    settings = play.settings
+    return Task(
+        action="setup",
+        args=args,
+        origin=play.origin,
+        name="Gathering Facts",
+        settings=Settings(
+            tags=settings.tags | {"always"},
+            environment=settings.environment,
+            module_defaults=settings.module_defaults,
+            become=settings.become,
+            become_user=settings.become_user,
+            become_method=settings.become_method,
+            become_flags=settings.become_flags,
+            become_exe=settings.become_exe,
+            connection=settings.connection,
+            remote_user=settings.remote_user,
+            port=settings.port,
+            ignore_errors=settings.ignore_errors,
+            ignore_unreachable=settings.ignore_unreachable,
+            timeout=settings.timeout,
+        ),
+        implicit=True,
+    )
+
+
+def _flag(run: Run, written: Any) -> bool:
+    if written is None:
+        return False
+    assert run.play is not None
+    value = run.templates.render(written, run.variables.play_scope(None, run.play))
+    return value if isinstance(value, bool) else str(value).lower() in ("yes", "true", "on", "1")
+
+
+def _name(run: Run, play: Play, pattern: Any) -> str:
+    if not play.name:
+        return ",".join(pattern) if isinstance(pattern, list) else str(pattern)
+    try:
+        return str(run.templates.render(play.name, run.variables.play_scope(None, play)))
+    except ShepherdError:
+        return play.name
+
+
+def _ordered(run: Run, play: Play, hosts: list[Host]) -> list[Host]:
+    order = str(run.templates.render(play.order, run.variables.play_scope(None, play))) if play.order else "inventory"
+    if order not in ORDERS:
+        raise ParseError(
+            f"order {order!r} is not known", origin=origin_of(play.order) or play.origin, hint=f"one of {', '.join(ORDERS)}"
+        )
+    return ORDERS[order](hosts)
+
+
+def _batches(run: Run, play: Play, states: list[HostState]) -> Iterator[list[HostState]]:
+    """`serial`: numbers of hosts or percentages, one after another; the last one again for what remains."""
+    written = run.templates.render(list(play.serial), run.variables.play_scope(None, play))
+    sizes = [_size(entry, len(states), play.origin) for entry in written] or [0]
+    start = 0
+    while start < len(states):
+        size = (sizes.pop(0) if len(sizes) > 1 else sizes[0]) or len(states)
+        yield states[start : start + size]
+        start += size
+
+
+def _size(entry: Any, hosts: int, origin: Origin) -> int:
+    text = str(entry).strip()
+    try:
+        if text.endswith("%"):
+            return max(int(float(text[:-1]) / 100 * hosts), 1)
+        return max(int(text), 0)
+    except ValueError:
+        raise ParseError(f"serial: {text!r} is neither a number of hosts nor a percentage", origin=origin) from None
+
+
+def _vars_files(run: Run, play: Play, state: HostState) -> None:
+    """Read the play's vars_files as this host sees their names; later files win."""
+    if not play.vars_files:
+        return
+    from shepherd import documents
+
+    layers: list[Layer] = []
+    scope = run.variables.play_scope(state, play)
+    base = [run.playbook_dir]
+    for written in play.vars_files:
+        choices = written if isinstance(written, list) else [written]
+        missing: ShepherdError | None = None
+        for choice in choices:  # a list means: the first that exists
+            try:
+                path = find_file("vars", str(run.templates.render(choice, scope)), base)
+            except UndefinedVariable as error:
+                if is_template(choice) and run.options.gather and not state.facts:
+                    run.emit(Message("debug", f"vars_files: {choice} is left out: {error.message}", state.name))
+                    missing = None
+                    break
+                missing = error
+                continue
+            except ShepherdError as error:
+                missing = missing or error
+                continue
+            values = run.files.get(path) if path in run.files else run.files.setdefault(path, documents.load(path))
+            if values is not None and not isinstance(values, dict):
+                raise ParseError("a file of variables must be a mapping", origin=Origin(path))
+            layers.insert(0, Layer(values or {}, name=f"vars_files {path}"))
+            missing = None
+            break
+        if missing is not None:
+            raise missing
+    run.variables.set_vars_files(state, layers)

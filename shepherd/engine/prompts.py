@@ -1,0 +1,57 @@
+"""Questions to the person at the terminal: vars_prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from typing import TYPE_CHECKING, Any
+
+from shepherd.errors import ShepherdError
+
+if TYPE_CHECKING:
+    from shepherd.engine.run import Run
+    from shepherd.playbook.model import Play
+
+
+async def ask(play: Play, run: Run) -> dict[str, Any]:
+    """The answers to the play's vars_prompt by variable; what -e has set is not asked for."""
+    answers: dict[str, Any] = {}
+    for prompt in play.vars_prompt:
+        name = str(prompt["name"])
+        if name in run.options.extra_vars:
+            continue
+        answer = await asyncio.to_thread(_one, prompt)
+        if prompt.get("encrypt"):
+            scope = run.variables.play_scope(None, play)
+            options = {key: prompt[key] for key in ("salt",) if key in prompt}
+            arguments = "".join(f", {key}={value!r}" for key, value in options.items())
+            answer = run.templates.evaluate(f"{answer!r} | password_hash({prompt['encrypt']!r}{arguments})", scope)
+        answers[name] = answer
+    return answers
+
+
+def _one(prompt: Any) -> str:
+    text = str(prompt.get("prompt") or prompt["name"])
+    default = prompt.get("default")
+    private = prompt.get("private", True)
+    if not sys.stdin.isatty():
+        if default is None:
+            raise ShepherdError(
+                f"vars_prompt {prompt['name']!r} has no default, and there is no terminal to ask at",
+                hint=f"give it with -e '{prompt['name']}=…'",
+            )
+        return str(default)
+    question = f"{text} [{default}]: " if default is not None and not private else f"{text}: "
+    while True:
+        answer = getpass.getpass(question) if private else input(question)
+        if not answer and default is not None:
+            return str(default)
+        if not prompt.get("confirm"):
+            return answer
+        again = getpass.getpass(f"confirm {text}: ") if private else input(f"confirm {text}: ")
+        if again == answer:
+            return answer
+        print("the two differ; once more")
+
+

@@ -1,0 +1,128 @@
+"""A run: playbooks played on an inventory. Holds what the parts of the engine share."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from shepherd.engine.connections import Connections
+from shepherd.engine.magic import HostVars
+from shepherd.engine.router import Router
+from shepherd.engine.state import COUNTS, HostState
+from shepherd.engine.variables import Variables
+from shepherd.report.events import Emit, PlaybookStart, Recap
+
+if TYPE_CHECKING:
+    from shepherd.engine.options import Options
+    from shepherd.inventory import Inventory
+    from shepherd.playbook.model import Play, Playbook, Task
+    from shepherd.spec import Spec
+    from shepherd.templating import Templates
+
+EXIT_FAILED = 2
+EXIT_UNREACHABLE = 4
+
+
+class Run:
+    """Lives for one command. The engine's parts find one another here; none of them keeps the user's data twice."""
+
+    def __init__(self, inventory: Inventory, templates: Templates, options: Options, emit: Emit) -> None:
+        self.inventory = inventory
+        self.templates = templates
+        self.options = options
+        self.emit = emit
+        self.playbook_dir = os.getcwd()  # noqa: PTH109  # a string, as the variable of that name is
+        self.inventory_base = self.playbook_dir
+        self.connections = Connections()
+        self.variables = Variables(self)
+        self.router = Router(self)
+        self.hostvars = HostVars(self)
+        self.static_args: dict[Task, tuple[Spec, dict[str, Any]]] = {}
+        self.files: dict[str, Any] = {}  # documents read while running (vars_files, include_vars), by path
+        self.library: tuple[str, ...] = options.module_path
+        self.roles_path: tuple[str, ...] = options.roles_path
+        self.start_at: str | None = options.start_at_task  # until the task of that name is met
+        self.stepping = options.step
+        self.end_play = False
+        self.batch: list[HostState] = []
+        self.play: Play | None = None
+        self.taking_part: list[str] = []
+        self._states: dict[str, HostState] = {}
+        self.started = time.monotonic()
+
+    def state(self, name: str) -> HostState | None:
+        """The state of a host of the inventory, implicit localhost included; None where there is no such host."""
+        found = self._states.get(name)
+        if found is None:
+            host = self.inventory.host(name)
+            if host is None:
+                return None
+            found = self._states[name] = HostState(host)
+        return found
+
+    def delegate_state(self, name: str) -> HostState:
+        """As `state`, for a host that a task is delegated to: it need not be in the inventory."""
+        found = self.state(name)
+        if found is None:
+            from shepherd.inventory import Host
+
+            found = self._states[name] = HostState(Host(name))
+        return found
+
+    def reload_inventory(self) -> None:
+        """Read the inventory's sources again; what was learned of hosts stays."""
+        from shepherd import inventory
+
+        self.inventory = inventory.load(list(self.options.inventory_sources), cwd=self.inventory_base)
+        self.variables.refresh_inventory()
+        for name, state in self._states.items():
+            state.host = self.inventory.host(name) or state.host
+
+    def ask_step(self, title: str) -> bool:
+        """--step: shall this task run? `c` stops asking."""
+        if not self.stepping:
+            return True
+        answer = input(f"Perform task: {title} (N)o/(y)es/(c)ontinue: ").strip().lower()
+        self.stepping = answer not in ("c", "continue")
+        return answer in ("y", "yes", "c", "continue")
+
+    def play_hosts(self, play: Play | None, *, alive: bool = False) -> list[str]:
+        if play is None:
+            return []
+        if alive:
+            return [name for name in self.taking_part if not self._states[name].out]
+        return list(self.taking_part)
+
+    def batch_hosts(self, play: Play | None) -> list[str]:
+        return [state.name for state in self.batch if not state.out] if play is not None else []
+
+    async def play_all(self, playbooks: list[Playbook]) -> int:
+        """Play them in order; the exit code."""
+        from shepherd.engine.plays import play_on_hosts
+
+        try:
+            for playbook in playbooks:
+                self.emit(PlaybookStart(playbook.path))
+                for play in playbook.plays:
+                    self.playbook_dir = os.path.dirname(os.path.abspath(play.path))  # noqa: PTH100
+                    if not await play_on_hosts(self, play):
+                        return self.exit_code()
+        finally:
+            self.connections.close()
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""
+        if any(state.counts["failed"] for state in self._states.values()):
+            return EXIT_FAILED
+        return EXIT_UNREACHABLE if any(state.counts["unreachable"] for state in self._states.values()) else 0
+
+    def recap(self, *, interrupted: bool = False) -> Recap:
+        hosts = {name: dict(state.counts) for name, state in sorted(self._states.items()) if any(state.counts.values())}
+        return Recap({name: {key: counts[key] for key in COUNTS} for name, counts in hosts.items()}, self.elapsed, interrupted)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run was made."""
+        return time.monotonic() - self.started

@@ -1,0 +1,107 @@
+"""One run of one task on one host, as the controller's half of a module sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shepherd.report.events import Message
+
+if TYPE_CHECKING:
+    from shepherd.engine.results import Result
+    from shepherd.engine.routes import Route
+    from shepherd.engine.run import Run
+    from shepherd.engine.state import HostState
+    from shepherd.link import Link
+    from shepherd.playbook.model import Task
+    from shepherd.spec import Spec
+    from shepherd.templating import Scope
+
+
+class Step:
+    """What an action is given.
+
+    args    the options, rendered and typed, by main name, defaults filled in
+    scope   the variables that the task sees, loop item included
+    check   say what would change, change nothing; diff: the result should carry a diff
+    route   how the target is reached (the delegate's, where the task is delegated)
+    """
+
+    __slots__ = ("_environment", "args", "check", "diff", "route", "run", "scope", "spec", "state", "task", "timeout")
+
+    def __init__(
+        self,
+        run: Run,
+        state: HostState,
+        task: Task,
+        scope: Scope,
+        spec: Spec,
+        args: dict[str, Any],
+        *,
+        check: bool,
+        diff: bool,
+        timeout: float | None,
+        environment: Mapping[str, str],
+        route: Callable[[], Route],
+    ) -> None:
+        self.run = run
+        self.state = state
+        self.task = task
+        self.scope = scope
+        self.spec = spec
+        self.args = args
+        self.check = check
+        self.diff = diff
+        self.timeout = timeout
+        self.route = route
+        self._environment = environment
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self._environment
+
+    async def link(self) -> Link:
+        """The helper on the target."""
+        return await self.run.connections.link(self.route())
+
+    async def module(
+        self,
+        name: str | None = None,
+        args: Mapping[str, Any] | None = None,
+        *,
+        upload: bytes | BinaryIO | None = None,
+        check: bool | None = None,
+        diff: bool | None = None,
+    ) -> Result:
+        """Run a module on the target: the task's own, unless another is named. One round trip.
+
+        `args` are complete as they are for the task's own module; those of another are checked by its SPEC.
+        """
+        from shepherd import sources
+        from shepherd.spec import load_spec
+
+        spec = self.spec
+        if name is not None and name != spec.name:
+            spec = load_spec(name, self.run.library)
+            private = {key: value for key, value in (args or {}).items() if key.startswith("_")}
+            public = {key: value for key, value in (args or {}).items() if not key.startswith("_")}
+            args = {**spec.normalise(public, origin=self.task.origin), **private}
+        link = await self.link()
+        return await link.run(
+            sources.module(spec.path, spec.name),
+            dict(self.args if args is None else args),
+            check=self.check if check is None else check,
+            diff=self.diff if diff is None else diff,
+            environment=dict(self._environment) or None,
+            timeout=self.timeout,
+            upload=upload,
+        )
+
+    def find(self, kind: str, name: str) -> str:
+        """The controller's file `name`, looked for in `kind` (files, templates, vars, tasks) along the search path."""
+        from shepherd.templating import find_file
+
+        return find_file(kind, name, self.task.search_path or (self.run.playbook_dir,))
+
+    def warn(self, text: str) -> None:
+        self.run.emit(Message("warning", text, self.state.name))

@@ -1,0 +1,54 @@
+"""A result's `diff`, as the unified diff that people know."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from shepherd.report.style import Style
+
+
+def lines(found: Any, style: Style) -> Iterator[str]:
+    """The lines of one diff or of a list of them."""
+    for each in found if isinstance(found, list) else [found]:
+        if isinstance(each, dict):
+            yield from _one(each, style)
+
+
+def _one(diff: dict[str, Any], style: Style) -> Iterator[str]:
+    for name, what in (("dst_binary", "binary"), ("src_binary", "binary")):
+        if name in diff:
+            yield style.paint(f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file appears to be {what}", "quiet")
+    for name in ("dst_larger", "src_larger"):
+        if name in diff:
+            yield style.paint(
+                f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file size is greater than {diff[name]}", "quiet"
+            )
+    if "prepared" in diff:
+        yield from (_painted(line, style) for line in str(diff["prepared"]).splitlines())
+    if "before" not in diff or "after" not in diff:
+        return
+    before, after = _text(diff["before"]), _text(diff["after"])
+    if before == after:
+        return
+    headers = [f"before: {diff['before_header']}" if diff.get("before_header") else "before"]
+    headers.append(f"after: {diff['after_header']}" if diff.get("after_header") else "after")
+    unified = difflib.unified_diff(before.splitlines(True), after.splitlines(True), *headers)
+    for line in unified:
+        yield _painted(line.rstrip("\n"), style)
+        if not line.endswith("\n"):
+            yield style.paint("\\ No newline at end of file", "quiet")
+
+
+def _painted(line: str, style: Style) -> str:
+    kinds = {"+": "added", "-": "removed", "@": "place"}
+    kind = kinds.get(line[:1])
+    return style.paint(line, kind) if kind and style.colour else style.paint(line, "info") if not style.colour else line
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, indent=4, sort_keys=True, default=str) + "\n"
