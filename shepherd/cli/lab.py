@@ -26,6 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     added = verb("up", up, "have N hosts run, and write an inventory of them")
     added.add_argument("count", type=int, metavar="N", nargs="?", default=3, help="how many hosts in all (default: 3)")
     added.add_argument("--ports", action="store_true", help="ports of 127.0.0.1 and this machine's network, no bridge")
+    added.add_argument("--systemd", action="store_true", help="systemd as process 1 of each host")
+    added.add_argument("--debian", action="store_true", help="over a small Debian, made once, not this machine's root")
     added.add_argument("--inventory", metavar="PATH", help="where to write the inventory (default: inventory/lab)")
     verb("down", down, "end the hosts and take away all that was made for them")
     added = verb("list", show, "the labs and their hosts")
@@ -43,9 +45,11 @@ def main(options: argparse.Namespace) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
+    from shepherd.lab.up import Wishes
     from shepherd.lab.up import up as start
 
-    lab, started = start(options.count, name=options.name, ports=options.ports, inventory_path=options.inventory)
+    wishes = Wishes(options.ports, options.systemd, options.debian, options.inventory)
+    lab, started = start(options.count, name=options.name, wishes=wishes)
     path = os.path.relpath(lab.inventory)
     if not started:
         print(f"lab {lab.name!r} is up already: {len(lab.hosts)} hosts, inventory {path}")

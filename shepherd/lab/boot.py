@@ -1,6 +1,7 @@
-"""A host from its namespaces to its sshd. Runs as process 1 of the host, forked from `up`; the last step becomes sshd.
+"""A host from its namespaces to its first program. Runs as process 1 of the host, forked from `up`.
 
-sshd is process 1 itself: it waits for every child that ends, also for orphans, so nothing else has to stay in memory.
+Without systemd sshd is process 1 itself: it waits for every child that ends, also for orphans, so nothing else has to
+stay in memory.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shepherd.lab import content, plan
-from shepherd.runtime import mounts, namespaces, syscalls
+from shepherd.lab import checks, content, plan
+from shepherd.runtime import cgroups, mounts, namespaces, syscalls
 from shepherd.runtime.netlink import Netlink
 
 if TYPE_CHECKING:
@@ -19,34 +20,52 @@ if TYPE_CHECKING:
 
     from shepherd.lab.state import Host, Lab
 
-# <linux/capability.h>: what would change the machine rather than the host: kernel modules, the clock, raw devices
-FORBIDDEN = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_TIME": 25, "SYSLOG": 34}
+# <linux/capability.h>: what would change the machine rather than the host: modules, raw devices, clock, audit
+FORBIDDEN = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_TIME": 25, "AUDIT_CONTROL": 30, "SYSLOG": 34, "AUDIT_READ": 37}
+
+SYSTEMD = ["/sbin/init", "--show-status=0"]
+SSHD = [checks.SSHD, "-D", "-e"]
 
 
 def kinds(lab: Lab) -> list[str]:
     """The namespaces of its hosts."""
-    return ["mount", "pid", "uts", "ipc"] + ([] if lab.shares_network else ["network"])
+    found = ["mount", "pid", "uts", "ipc"]
+    return found + ["cgroup"] * lab.systemd + ["network"] * (not lab.shares_network)
 
 
-def host_main(lab: Lab, host: Host, sshd: str) -> Callable[[Callable[[], None]], None]:
+def before(lab: Lab, host: Host) -> Callable[[], None]:
+    """What the host's first process does while it still has the machine's namespaces."""
+    return lambda: cgroups.join(f"{lab.cgroup}/{host.name}") if lab.systemd else None
+
+
+def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
     """What process 1 does; everything that needs the machine's files is read before the fork."""
     files = content.files(lab, host)
+    empty = [*content.EMPTY, content.SYSTEMD_EMPTY] if lab.systemd else list(content.EMPTY)
+    table = [*mounts.proc(own_network=not lab.shares_network), *mounts.SYS, *mounts.DEV, *mounts.TEMPORARY]
+    command, environment = SSHD, content.ENVIRONMENT
+    if lab.systemd:
+        table += cgroups.mounts()
+        # systemd.io/CONTAINER_INTERFACE: how it knows that the machine's hardware is not its business
+        command, environment = SYSTEMD, {**content.ENVIRONMENT, "container": "shepherd-lab"}
 
     def main(gate: Callable[[], None]) -> None:
         namespaces.standard_streams(os.open(lab.log(host), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         mounts.make_private()
-        mounts.enter_root(mounts.make_overlay(lab.mark(host), "/", str(lab.folder / "root"), content.EMPTY))
-        for mount in [*mounts.proc(own_network=not lab.shares_network), *mounts.SYS, *mounts.DEV, *mounts.TEMPORARY]:
+        mounts.enter_root(mounts.make_overlay(lab.mark(host), lab.root, str(lab.folder / "root"), empty))
+        for mount in table:
             mount.make()
         mounts.make_devices()
         socket.sethostname(host.name)
         write(files)
+        if lab.systemd:
+            switch_on_units()
         gate()
         if not lab.shares_network:
             configure_network(lab, host)
         for capability in FORBIDDEN.values():
             syscalls.drop_capability(capability)
-        os.execve(sshd, [sshd, "-D", "-e"], content.ENVIRONMENT)  # noqa: S606 - process 1 becomes sshd
+        os.execve(command[0], command, environment)  # noqa: S606 - this process becomes the host's first program
 
     return main
 
@@ -90,6 +109,18 @@ def _add_users() -> dict[str, int]:
     for path, text in zip(paths, new, strict=True):
         _write(path, str(text))
     return numbers
+
+
+def switch_on_units() -> None:
+    """As `systemctl enable` does it, for the few units that a host needs."""
+    here = Path(content.SYSTEMD_EMPTY[0])
+    wants = here / "multi-user.target.wants"
+    wants.mkdir()
+    for unit in content.SYSTEMD_UNITS:
+        found = next((path for folder in content.UNIT_FOLDERS if (path := Path(folder, unit)).is_file()), None)
+        if found:
+            (wants / unit).symlink_to(found)
+    (here / "default.target").symlink_to(f"{content.UNIT_FOLDERS[0]}/multi-user.target")
 
 
 def configure_network(lab: Lab, host: Host) -> None:

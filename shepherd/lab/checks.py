@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from shepherd.errors import ShepherdError
 
-PROGRAMS = {"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "nsenter": "util-linux"}
-WHERE = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+SSHD = "/usr/sbin/sshd"
+PROGRAMS = {SSHD: "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "nsenter": "util-linux"}
 
 
 def obstacle() -> ShepherdError | None:
@@ -19,17 +20,9 @@ def obstacle() -> ShepherdError | None:
     if os.geteuid() != 0:
         return ShepherdError("a lab needs root, to make namespaces and mounts", hint="sudo shepherd lab up …")
     for program, package in PROGRAMS.items():
-        if shutil.which(program, path=WHERE) is None:
-            return ShepherdError(f"{program} is missing", hint=f"apt-get install {package}")
+        if shutil.which(program) is None:
+            return ShepherdError(f"{Path(program).name} is missing", hint=f"apt-get install {package}")
     for kind in ("mnt", "pid", "net", "uts", "ipc"):
         if not os.path.exists(f"/proc/self/ns/{kind}"):
             return ShepherdError(f"this kernel has no {kind} namespaces")
     return None
-
-
-def sshd() -> str:
-    """Where sshd is; it insists on being called by its full path."""
-    found = shutil.which("sshd", path=WHERE)
-    if found is None:
-        raise ShepherdError("sshd is missing", hint="apt-get install openssh-server")
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,11 @@ USERS = (
 # Folders of this machine that a host sees empty: its people's and its keys, which are nobody's business there, and
 # shell start-up files that would cost every command their time.
 EMPTY = (("/root", 0o700), ("/home", 0o755), ("/etc/ssh", 0o755), ("/var/tmp", 0o1777))  # noqa: S108
+
+# Where systemd is process 1: what this machine has switched on stays off, but for these.
+SYSTEMD_EMPTY = ("/etc/systemd/system", 0o755)
+SYSTEMD_UNITS = ("ssh.service", "sshd.service", "cron.service", "crond.service")
+UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "LANG": "C.UTF-8"}
@@ -79,6 +85,7 @@ def files(lab: Lab, host: Host) -> list[File]:
     sudoers = "".join(f"{user.name} {user.sudo}\n" for user in USERS)
     found = [
         File("/etc/hostname", f"{host.name}\n"),
+        File("/etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444),
         File("/etc/hosts", hosts_file(lab, host)),
         File("/etc/resolv.conf", Path("/etc/resolv.conf").read_text() if lab.shares_network else ""),
         File("/etc/sudoers.d/shepherd-lab", f"Defaults lecture=never\n{sudoers}", 0o440),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError
 from shepherd.lab import inventory, state
-from shepherd.runtime import processes
+from shepherd.runtime import cgroups, processes
 from shepherd.runtime.netlink import Netlink
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def down(lab: Lab) -> None:
     stuck = processes.kill(list(lab.running().values()))
     if stuck:
         raise ShepherdError(f"processes {', '.join(map(str, stuck))} of lab {lab.name!r} do not end")
+    cgroups.remove(lab.cgroup)
     if lab.bridge:
         with Netlink() as netlink:
             # The kernel takes the hosts' ends away in its own time; our ends go now, and theirs with them.

@@ -18,8 +18,8 @@ def command_in(pid: int, command: Sequence[str]) -> list[str]:
     environment = {**content.ENVIRONMENT, "HOME": "/root", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/bash"}
     settings = [f"{name}={value}" for name, value in environment.items()]
     return [
-        *("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/root"),
-        *("--", "env", "-i", *settings, *command),
+        *("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
+        *("--", "env", "-i", "--chdir=/root", *settings, *command),
     ]
 
 

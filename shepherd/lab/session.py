@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from shepherd.lab.down import down_by_name
 from shepherd.lab.enter import command_for, ssh_for
-from shepherd.lab.up import up
+from shepherd.lab.up import Wishes, up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,10 +92,10 @@ class LabSession:
 
 
 @contextmanager
-def opened(name: str, count: int, *, ports: bool = False) -> Iterator[LabSession]:
-    """A lab of `count` hosts that is down again afterwards, also when this process is killed."""
+def opened(name: str, count: int, **wishes: bool) -> Iterator[LabSession]:
+    """A lab of `count` hosts, and other wishes, that is down again afterwards, also when this process is killed."""
     with tempfile.TemporaryDirectory(prefix="shepherd-lab-") as folder, _guarded(name):
-        lab, _started = up(count, name=name, ports=ports, inventory_path=f"{folder}/inventory")
+        lab, _started = up(count, name=name, wishes=Wishes(inventory=f"{folder}/inventory", **wishes))
         try:
             yield LabSession(lab)
         finally:

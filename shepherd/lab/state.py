@@ -45,6 +45,7 @@ class Lab:
     name: str
     inventory: str
     systemd: bool = False
+    root: str = "/"  # the folder that its hosts are writable views of
     network: str = ""
     bridge: str = ""
     hosts: list[Host] = field(default_factory=list)
@@ -76,6 +77,11 @@ class Lab:
     def mark(self, host: Host) -> str:
         """The name by which the kernel knows the host's root."""
         return f"{MARK}/{self.name}/{host.name}"
+
+    @property
+    def cgroup(self) -> str:
+        """Below every hierarchy; a host's is one further down."""
+        return f"{MARK}/{self.name}"
 
     def running(self) -> dict[str, int]:
         """Process 1 of the hosts that run, also of one that the file does not know: name → pid."""

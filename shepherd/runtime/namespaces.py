@@ -53,10 +53,11 @@ class Starting:
             raise StartError(said.decode("utf-8", "replace"))
 
 
-def spawn(kinds, main) -> Starting:
+def spawn(kinds, main, before=None) -> Starting:
     """Start `main(gate)` as process 1 of new namespaces of these kinds (keys of FLAGS) and return a Starting.
 
     `main` calls `gate()` where it needs the starter to have done something outside, and ends by executing a program.
+    `before()` runs in the new process before it has its namespaces: to join the control group that is to be its root.
     """
     flags = 0
     for kind in kinds:
@@ -64,7 +65,7 @@ def spawn(kinds, main) -> Starting:
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
-        _make(flags, main, ours, theirs)
+        _make(flags, main, before, ours, theirs)
     theirs.close()
     said = ours.recv(4096)
     os.waitpid(child, 0)
@@ -74,11 +75,13 @@ def spawn(kinds, main) -> Starting:
     return Starting(int(said[4:]), ours)
 
 
-def _make(flags, main, ours, theirs):
+def _make(flags, main, before, ours, theirs):
     """In the child: never returns."""
     status = 1
     try:
         ours.close()
+        if before is not None:
+            before()
         syscalls.unshare(flags)
         process = os.fork()
         if process:

@@ -1,0 +1,108 @@
+"""Control groups of a container, in every hierarchy that this machine has: version 1, version 2, or both (hybrid).
+
+cgroups(7); Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. A group is named by its path below each hierarchy.
+"""
+
+import os
+import time
+
+from shepherd.runtime.mounts import SHUT, Mount
+
+BASE = "/sys/fs/cgroup"
+
+
+def hierarchies() -> list:
+    """What is mounted: a list of (mount point, kind, options), options being the controllers of version 1."""
+    found = []
+    with open("/proc/self/mounts") as file:
+        for line in file:
+            _source, target, kind, options = line.split()[:4]
+            if kind == "cgroup2":
+                found.append((target, kind, []))
+            elif kind == "cgroup":
+                found.append((target, kind, [word for word in options.split(",") if word not in _GENERIC]))
+    return found
+
+
+_GENERIC = {"rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr", "clone_children", "noprefix"}
+
+
+def join(path: str) -> None:
+    """Make the group where it is missing, and move this process into it."""
+    for target, kind, names in hierarchies():
+        group = os.path.join(target, path)
+        os.makedirs(group, exist_ok=True)
+        if "cpuset" in names:
+            _share_processors(target, path)
+        with open(os.path.join(group, "cgroup.procs"), "w") as file:
+            file.write("0")
+        if kind == "cgroup2":
+            _delegate(target, path)
+
+
+def _share_processors(target, path):
+    """A group of version 1's cpuset takes no process before it has processors and memory nodes: those of its parent."""
+    parts = _parents(path) + [path]
+    for above, part in zip([""] + parts, parts):
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            with open(os.path.join(target, above, name)) as file:
+                inherited = file.read()
+            with open(os.path.join(target, part, name), "w") as file:
+                file.write(inherited)
+
+
+def _delegate(target, path):
+    """Hand the controllers of version 2 down to the group; a group on the way that has processes cannot."""
+    with open(os.path.join(target, "cgroup.controllers")) as file:
+        wanted = " ".join("+" + name for name in file.read().split())
+    for part in [""] + _parents(path):
+        try:
+            with open(os.path.join(target, part, "cgroup.subtree_control"), "w") as file:
+                file.write(wanted)
+        except OSError:
+            return
+
+
+def _parents(path):
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def mounts() -> list:
+    """The mounts that show a container its own group as the root, laid out as they are on this machine."""
+    found = hierarchies()
+    if [kind for _target, kind, _names in found] == ["cgroup2"]:
+        return [Mount(BASE, "cgroup2", SHUT)]
+    table = [Mount(BASE, "tmpfs", SHUT, "mode=755")]
+    for target, kind, names in found:
+        if kind == "cgroup":
+            named = any(name.startswith("name=") for name in names)
+            options = ",".join((["none"] if named else []) + names + (["xattr"] if named else []))
+            table.append(Mount(os.path.join(BASE, os.path.basename(target)), "cgroup", SHUT, options))
+    return table
+
+
+def remove(path: str, timeout: float = 5.0) -> None:
+    """Take the group away with those below it, and its parents where they are empty. Its processes have ended."""
+    deadline = time.monotonic() + timeout
+    for target, _kind, _names in hierarchies():
+        for folder, _folders, _files in os.walk(os.path.join(target, path), topdown=False):
+            _remove_folder(folder, deadline)
+        for parent in reversed(_parents(path)):
+            try:
+                os.rmdir(os.path.join(target, parent))
+            except OSError:
+                break  # absent, or others use it
+
+
+def _remove_folder(folder, deadline):
+    """The kernel lets go of a group a moment after its last process has ended."""
+    while True:
+        try:
+            return os.rmdir(folder)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
