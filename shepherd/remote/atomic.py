@@ -1,0 +1,217 @@
+"""New content for a file, all of it or none: written beside it, made durable, renamed into its place.
+
+A `Draft` is the file-to-be. Until `commit` the old file is untouched; a draft that is not committed is removed, also
+when the task fails, the disk is full, or the process is told to end. Where the directory or the mount does not allow
+a rename, only `unsafe_writes` writes into the file itself.
+"""
+
+import errno
+import os
+import stat
+
+CHUNK = 1024 * 1024  # bytes held in memory while copying or digesting
+# rename(2) and open(2) errors that mean "not like this here", where writing into the file itself may still work
+_IN_PLACE = (errno.EPERM, errno.EXDEV, errno.EACCES, errno.ETXTBSY, errno.EBUSY, errno.EROFS)
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def chunks(stream):
+    """The rest of a binary stream, a piece at a time."""
+    while True:
+        data = stream.read(CHUNK)
+        if not data:
+            return
+        yield data
+
+
+def digest(path, algorithm="sha1"):
+    """The hexadecimal digest of a file's content, read in pieces."""
+    import hashlib
+
+    found = hashlib.new(algorithm)
+    with open(path, "rb") as stream:
+        for data in chunks(stream):
+            found.update(data)
+    return found.hexdigest()
+
+
+def _end(number, frame):
+    """SIGTERM as an exception, so that a draft is removed on the way out."""
+    raise SystemExit(128 + number)
+
+
+class Draft:
+    """The next content of `path`, for use in a `with`. A symbolic link at `path` is replaced, not followed."""
+
+    def __init__(self, task, path):
+        self.task = task
+        self.path = path
+        self.unsafe = bool(task.args.get("unsafe_writes"))
+        self.temporary = None
+        self._file = None
+        self._handled = []
+
+    def __enter__(self):
+        import signal
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                self._handled.append(number)
+                signal.signal(number, _end)
+        try:
+            self._open(os.path.dirname(self.path) or ".")
+        except OSError as error:
+            if not (self.unsafe and error.errno in _IN_PLACE):
+                self._restore()
+                self._refuse(error)
+            import tempfile
+
+            self._open(tempfile.gettempdir())
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self._file.close()
+        if self.temporary is not None:
+            try:
+                os.unlink(self.temporary)
+            except OSError:
+                pass  # the reason why we are here matters more
+        self._restore()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            self.task.fail("No space left to write %s; it was left as it was: %s" % (self.path, error))
+        return False
+
+    def _restore(self):
+        import signal
+
+        for number in self._handled:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _open(self, directory):
+        name = os.path.join(directory, ".shepherd-%d-%s.tmp" % (os.getpid(), os.urandom(6).hex()))
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self.temporary = name
+        self._file = os.fdopen(handle, "w+b")
+
+    def _refuse(self, error):
+        directory = os.path.dirname(self.path) or "."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            self.task.fail("No space left to write %s; it was left as it was: %s" % (self.path, error))
+        self.task.fail(
+            "The destination directory (%s) is not writable by the current user. Error was: %s" % (directory, error)
+        )
+
+    def write(self, data):
+        self._file.write(data)
+
+    def copy(self, stream, size=None):
+        """Take the rest of `stream`, or `size` bytes of it. Returns the sha1 of what was taken."""
+        import hashlib
+
+        taken = hashlib.sha1()
+        left = size
+        while left is None or left > 0:
+            data = stream.read(CHUNK if left is None else min(CHUNK, left))
+            if not data:
+                break
+            self._file.write(data)
+            taken.update(data)
+            if left is not None:
+                left -= len(data)
+        return taken.hexdigest()
+
+    def validate(self, command):
+        """Run `command`, its %s replaced by the draft's path. Returns (exit status, stdout, stderr) as text."""
+        if "%s" not in command:
+            self.task.fail("validate must contain %%s: %s" % command)
+        import shlex
+        import subprocess
+
+        self._file.flush()
+        try:
+            process = subprocess.Popen(
+                [word.replace("%s", self.temporary).replace("%%", "%") for word in shlex.split(command)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(os.environ, LANG="C", LC_ALL="C"),
+            )
+            output, errors = process.communicate()
+        except OSError as error:
+            return error.errno, "", str(error)
+        return process.returncode, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace")
+
+    def commit(self, like=None, times=False):
+        """Put the draft in its place. Mode, owner, ACL and other extended attributes are those of the file that was
+        there (or of the file `like`, and its times too where `times` is set); else as open(2) makes them."""
+        self._file.flush()
+        handle = self._file.fileno()
+        source = like or self.path
+        try:
+            old = os.lstat(self.path) if like is None else os.stat(like)
+        except OSError:
+            old = None
+        if old is None or not stat.S_ISREG(old.st_mode):
+            os.fchmod(handle, 0o666 & ~umask())
+        else:
+            _inherit(handle, source, old)
+            if times:
+                os.utime(handle, ns=(old.st_atime_ns, old.st_mtime_ns))
+        os.fsync(handle)
+        try:
+            os.rename(self.temporary, self.path)
+        except OSError as error:
+            if not (self.unsafe and error.errno in _IN_PLACE):
+                self.task.fail("Could not replace file: %s: %s" % (self.path, error))
+            self._overwrite()
+        else:
+            self.temporary = None
+
+    def _overwrite(self):
+        self._file.seek(0)
+        with open(self.path, "wb") as stream:
+            for data in chunks(self._file):
+                stream.write(data)
+
+
+def _inherit(handle, path, old):
+    """Owner, mode and extended attributes of the old file, as far as we may set them."""
+    mine = os.fstat(handle)
+    mode = stat.S_IMODE(old.st_mode)
+    if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.fchown(handle, old.st_uid, old.st_gid)
+        except PermissionError:
+            mode &= ~(stat.S_ISUID | stat.S_ISGID)  # they were meant for another owner
+    os.fchmod(handle, mode)
+    try:
+        names = os.listxattr(path)
+    except (OSError, AttributeError):  # a file system, or a platform, without them
+        return
+    for name in names:
+        try:
+            os.setxattr(handle, name, os.getxattr(path, name))
+        except OSError:
+            pass
+
+
+def backup(task, path):
+    """Copy the file beside itself, with all its attributes and times. Returns the copy's path; "" where no file is."""
+    if not os.path.exists(path):
+        return ""
+    import time
+
+    copy = "%s.%d.%s" % (path, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S~"))
+    try:
+        with open(path, "rb") as stream, Draft(task, copy) as draft:
+            for data in chunks(stream):
+                draft.write(data)
+            draft.commit(like=path, times=True)
+    except OSError as error:
+        task.fail("Could not make backup of %s to %s: %s" % (path, copy, error))
+    return copy

@@ -1,0 +1,254 @@
+"""Owner, group, mode, chattr(1) flags and SELinux context of a file: reading them, and bringing them about."""
+
+import os
+import stat
+
+from shepherd.remote import mode as modes
+
+OPTIONS = ("owner", "group", "mode", "attributes", "seuser", "serole", "setype", "selevel")
+FLAG_NAMES = {
+    "A": "noatime",
+    "a": "append",
+    "c": "compressed",
+    "C": "nocow",
+    "d": "nodump",
+    "D": "dirsync",
+    "e": "extents",
+    "E": "encrypted",
+    "h": "blocksize",
+    "i": "immutable",
+    "I": "indexed",
+    "j": "journalled",
+    "N": "inline",
+    "s": "zero",
+    "S": "synchronous",
+    "t": "notail",
+    "T": "blockroot",
+    "u": "undelete",
+    "X": "compressedraw",
+    "Z": "compresseddirty",
+}
+SELINUX = "/sys/fs/selinux"
+
+
+def user_name(uid):
+    """The name of a uid, or its digits where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group_name(gid):
+    """The name of a gid, or its digits where it has none."""
+    import grp
+
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def info(path):
+    """What results say about a path that they name; {} where nothing (or a link to nothing) is there.
+
+    {"uid", "gid": int, "owner", "group": str, "mode": "0644", "state": "file" | "directory" | "link" | "hard",
+    "size": int}, and with SELinux "secontext".
+    """
+    try:
+        found = os.lstat(path)
+        is_link = stat.S_ISLNK(found.st_mode)
+        if is_link and not os.path.exists(path):
+            return {}
+    except (OSError, ValueError):
+        return {}
+    result = {
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+        "owner": user_name(found.st_uid),
+        "group": group_name(found.st_gid),
+        "mode": modes.show(found.st_mode),
+        "state": kind(found),
+        "size": found.st_size,
+    }
+    if os.path.isdir(SELINUX):
+        from shepherd.remote import selinux
+
+        if selinux.enabled():
+            result["secontext"] = ":".join(selinux.context(path))
+    return result
+
+
+def kind(found):
+    """A stat result in the words of the file module's `state`."""
+    if stat.S_ISLNK(found.st_mode):
+        return "link"
+    if stat.S_ISDIR(found.st_mode):
+        return "directory"
+    return "hard" if found.st_nlink > 1 else "file"
+
+
+def wanted(task, **overrides):
+    """The attribute options of the task that are set, as {option: value}."""
+    chosen = {name: overrides.get(name, task.args.get(name)) for name in OPTIONS}
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def apply(task, path, desired, diff=None):
+    """Give `path` the attributes in `desired` (see `wanted`); True where something changed or, in check mode, would.
+
+    A symbolic link itself is meant, not its target; links have no mode of their own, so `mode` leaves them alone.
+    `diff`, a {"before": {}, "after": {}}, is filled in. Fails the task with the path's `info`.
+    """
+    if not desired:
+        return False
+    if task.check:
+        _warn_of_unknown(task, desired)
+    try:
+        found = os.lstat(path)
+    except OSError:
+        if task.check:  # it would just have been made
+            return True
+        raise
+    changed = False
+    if desired.keys() & {"seuser", "serole", "setype", "selevel"} and os.path.isdir(SELINUX):
+        from shepherd.remote import selinux
+
+        changed |= selinux.apply(task, path, desired, diff)
+    if "owner" in desired:
+        changed |= _own(task, path, found.st_uid, "owner", desired["owner"], diff)
+    if "group" in desired:
+        changed |= _own(task, path, found.st_gid, "group", desired["group"], diff)
+    if "mode" in desired:
+        # read again where chown may have taken the set-id bits away
+        changed |= _mode(task, path, os.lstat(path) if changed else found, desired["mode"], diff)
+    if desired.get("attributes"):
+        changed |= _flags(task, path, desired["attributes"], diff)
+    return changed
+
+
+def _note(diff, key, before, after):
+    if diff is not None:
+        diff.setdefault("before", {})[key] = before
+        diff.setdefault("after", {})[key] = after
+
+
+def _number(option, name):
+    """The uid or gid of a name or of digits. Raises KeyError for a name nobody has."""
+    try:
+        return int(name)
+    except ValueError:
+        if option == "owner":
+            import pwd
+
+            return pwd.getpwnam(name).pw_uid
+        import grp
+
+        return grp.getgrnam(name).gr_gid
+
+
+def _warn_of_unknown(task, desired):
+    """In check mode an owner may be missing only because the task that makes it was checked, too."""
+    for option, what, key, name_of in (("owner", "user", "uid", user_name), ("group", "group", "gid", group_name)):
+        name = desired.get(option)
+        if name is None:
+            continue
+        try:
+            number = _number(option, name)
+            missing = "with %s %s" % (key, number) if name_of(number) == str(number) else None
+        except KeyError:
+            missing = name
+        if missing is not None:
+            lead = "failed to look up %s %s. " % (what, missing)
+            task.warn(lead + "Create %s up to this point in real play" % what)
+
+
+def _own(task, path, current, option, name, diff):
+    command, what = ("chown", "user") if option == "owner" else ("chgrp", "group")
+    try:
+        number = _number(option, name)
+    except KeyError:
+        task.fail("%s failed: failed to look up %s %s" % (command, what, name), path=path, **info(path))
+    if number == current:
+        return False
+    _note(diff, option, current, number)
+    if not task.check:
+        try:
+            os.lchown(path, *((number, -1) if option == "owner" else (-1, number)))
+        except OSError as error:
+            task.fail("%s failed" % command, path=path, details=str(error), **info(path))
+    return True
+
+
+def _mode(task, path, found, text, diff):
+    try:
+        desired = modes.parse(text, found.st_mode)
+    except modes.BadMode as error:
+        task.fail(str(error), path=path, details=error.details, **info(path))
+    current = stat.S_IMODE(found.st_mode)
+    if desired == current:
+        return False
+    _note(diff, "mode", modes.show(current), modes.show(desired))
+    if task.check:
+        return True
+    if stat.S_ISLNK(found.st_mode):
+        return False
+    try:
+        os.chmod(path, desired)
+    except OSError as error:
+        task.fail("chmod failed", path=path, details=str(error), **info(path))
+    return True
+
+
+def flags(path):
+    """What lsattr(1) says of a path: {"version": str or None, "attributes": [names], "attr_flags": letters}.
+
+    Empty values where there is no lsattr, or the file system has no such flags.
+    """
+    result = {"version": None, "attributes": [], "attr_flags": ""}
+    status, words, _ = _run("lsattr", ["-vd", path])
+    words = words.split()
+    if status == 0 and len(words) > 1:
+        letters = words[1].decode("ascii", "replace").replace("-", "")
+        result["version"] = words[0].decode("ascii", "replace")
+        result["attr_flags"] = letters
+        result["attributes"] = [FLAG_NAMES[letter] for letter in letters if letter in FLAG_NAMES]
+    return result
+
+
+def _flags(task, path, text, diff):
+    """chattr(1). A flag that is there already is no change, whichever operator asks for it."""
+    operator, letters = (text[0], text[1:]) if text[0] in "+-=" else ("=", text)
+    current = flags(path)["attr_flags"]
+    have, want = set(current), set(letters)
+    if (have == want) if operator == "=" else (want <= have) if operator == "+" else not (want & have):
+        return False
+    _note(diff, "attributes", current, operator + letters)
+    if not task.check:
+        status, output, errors = _run("chattr", [operator + letters, path])
+        if status != 0:
+            details = "Error while setting attributes: " + (output + errors).decode("utf-8", "replace")
+            task.fail("chattr failed", path=path, details=details, **info(path))
+    return True
+
+
+def _run(program, arguments):
+    """(exit status, stdout, stderr) as bytes; status 127 where there is no such program."""
+    import subprocess
+
+    environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin")
+    argv = [program] + [word if isinstance(word, bytes) else os.fsencode(word) for word in arguments]
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
+    except OSError as error:
+        return 127, b"", str(error).encode()
+    output, errors = process.communicate()
+    return process.returncode, output, errors
