@@ -23,7 +23,7 @@ DATA = 6  # both: bytes of a relayed pipe, or of a file asked for with GET; an e
 CANCEL = 7  # controller: end the request's processes
 PING = 8  # controller: answered with RESULT {}
 
-HELLO = 16  # helper: ready                             head {"python": [3, 11, 7], "executable": ..., "user": ..., "pid": ...}
+HELLO = 16  # helper: ready          head {"python": [3, 11, 7], "executable": ..., "user": ..., "uid": ..., "pid": ...}
 RESULT = 17  # helper: the answer, last frame of a request; head is the result
 OUTPUT = 18  # helper: output while a module runs        head {"stream": "stdout" or "stderr"}, body: bytes
 REFUSED = 19  # helper: a request that could not be served  head {"msg": ..., "kind": ...}
@@ -37,7 +37,7 @@ class WireError(Exception):
     """Bytes that are no frame: something else writes to the pipe."""
 
 
-def encode(kind, request, head=None, body=b""):
+def encode(kind, request, head=None, body=b"") -> bytes:
     """One frame as bytes, ready for one write."""
     packed = json.dumps(head, separators=(",", ":")).encode("utf-8", "surrogateescape") if head else b""
     return HEADER.pack(kind, request, len(packed), len(body)) + packed + body
@@ -46,10 +46,10 @@ def encode(kind, request, head=None, body=b""):
 class Decoder:
     """Bytes in, whole frames out, however the bytes were cut on the way."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data):
+    def feed(self, data) -> list:
         """The frames completed by `data`, as a list of (kind, request, head, body)."""
         buffer = self._buffer
         buffer += data

@@ -1,0 +1,53 @@
+"""The command that starts a helper: a few hundred bytes of `sh` that find a Python, and its first stage.
+
+The text runs in any POSIX shell (dash, bash, ash, ksh), behind any login shell (csh and fish too: it is one quoted
+word, one line, without `!` and backslashes), and needs no program besides a Python 3.6 or newer.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+# /usr/bin/python3 first: it is the one that the distribution's own bindings (apt, dnf, selinux) belong to
+CANDIDATES = (
+    "/usr/bin/python3",
+    "python3",
+    "/usr/libexec/platform-python",
+    "/usr/local/bin/python3",
+    *(f"python3.{minor}" for minor in range(14, 5, -1)),
+)
+DISCOVER = frozenset({"auto", "auto_silent", "auto_legacy", "auto_legacy_silent"})
+
+NO_PYTHON = 97  # the exit status when there is none
+TOO_OLD = 78  # … of a Python too old to be of use
+
+_FLAGS = "-I -S -B -X utf8"
+# No quote and no newline: this stands between double quotes. `b` is read by the bundle's last line.
+_FIRST_STAGE = (
+    "import sys,os,zlib;sys.version_info<(3,6)and sys.exit({old});b=bytearray();"
+    "[b.extend(os.read(0,{size}-len(b))or sys.exit(1))for _ in iter(lambda:len(b)<{size},0)];exec(zlib.decompress(b))"
+)
+
+
+def command(interpreter: str | None, token: str, size: int, *, mark: str = "", prefer: str = "") -> str:
+    """The command for the login shell. It then reads a bundle of `size` bytes from its standard input.
+
+    interpreter  a path or words (`/usr/bin/env python3`); None or `auto…`: found here
+    token        letters and digits; the helper's first bytes are `shepherd:TOKEN`
+    mark         printed first: the word by which a relay sees that the shell was reached
+    prefer       a path tried before the others when the interpreter is to be found
+    """
+    stage = f'{_FLAGS} -c "{_FIRST_STAGE.format(old=TOO_OLD, size=size)}" shepherd-helper {token}'
+    greeting = f"echo {mark}; " if mark else ""
+    if interpreter and interpreter not in DISCOVER:
+        words = " ".join(shlex.quote(word) for word in shlex.split(interpreter))
+        first = shlex.quote(shlex.split(interpreter)[0])
+        script = f"{greeting}command -v {first} >/dev/null 2>&1 || exit {NO_PYTHON}; exec {words} {stage}"
+    else:
+        candidates = " ".join([shlex.quote(prefer)] if prefer else []) + " " + " ".join(CANDIDATES)
+        script = (
+            f"{greeting}for p in {candidates.strip()}; do command -v $p >/dev/null 2>&1 || continue; "
+            # 126, 127: a wrapper that leads to no Python, such as a version manager's shim
+            f'$p {stage}; s=$?; case $s in {TOO_OLD}|126|127) ;; *) exit $s;; esac; done; exit {NO_PYTHON}'
+        )
+    return f"/bin/sh -c {shlex.quote(script)}"

@@ -1,0 +1,351 @@
+"""A link: one helper at the far end of a pipe, and the requests under way to it.
+
+Everything runs in the event loop. Requests are numbered; an answer finds its request by the number, so many can be
+under way at once. A request and all it needs (the module's source, a small upload) leave in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from shepherd import boot, sources
+from shepherd.errors import ShepherdError, Unreachable
+from shepherd.origin import printable
+from shepherd.remote import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shepherd.sources import Source
+    from shepherd.transport import Pipe, Transport
+
+START_TIMEOUT = 60.0  # seconds from the command to the hello; a login shell's start-up files run in between
+NOISE = 8 * 1024  # bytes kept of what a login shell prints before the helper speaks
+
+
+class LinkError(ShepherdError):
+    """The host answers, but what was asked for cannot be done: the task fails, the connection stays."""
+
+    exit_code = 2
+
+
+class NoPython(LinkError):  # noqa: N818  # named as Unreachable is
+    """No usable Python on the target."""
+
+
+class RemoteError(LinkError):
+    """The helper refused a request. `detail` is the head of its answer."""
+
+    def __init__(self, message: str, detail: dict[str, Any] | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.detail = detail or {}
+
+
+class _Request:
+    """A request that has no answer yet."""
+
+    __slots__ = ("future", "on_data", "on_output", "tails")
+
+    def __init__(self, future: asyncio.Future[dict[str, Any]]) -> None:
+        self.future = future
+        self.on_output: Callable[[str, bytes], None] | None = None
+        self.on_data: Callable[[bytes], None] | None = None
+        self.tails: dict[str, bytes] = {}
+
+
+class Link:
+    """Made by `Link.open` or `Link.become`."""
+
+    hello: dict[str, Any]  # of the helper: python ([3, 11, 2]), executable, user, uid, pid
+
+    def __init__(self, pipe: Pipe, host: str, token: str) -> None:
+        self.host = host
+        self._pipe = pipe
+        self._mark: bytes | None = f"shepherd:{token}\n".encode()
+        self._noise = bytearray()
+        self._decoder = wire.Decoder()
+        self._requests: dict[int, _Request] = {}
+        self._last = 0
+        self._sent: dict[str, str] = {}  # the sources that the helper has: name → digest
+        self._complete: set[Source] = set()  # modules whose whole closure it has
+        self._writing = asyncio.Lock()
+        self._cancelling: set[asyncio.Task[None]] = set()
+        self._broken: Unreachable | None = None
+        self._greeted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def open(cls, transport: Transport, *, interpreter: str | None = None) -> Self:
+        """Start a helper over a connected transport.
+
+        interpreter  a path or words; None or `auto…`: found on the target, in the same exec.
+        Raises NoPython, and Unreachable with what the login shell said where no helper answers.
+        """
+        token = os.urandom(8).hex()
+        bundle = sources.bundle()
+        pipe = await transport.open(boot.command(interpreter, token, len(bundle)))
+        host = getattr(getattr(transport, "endpoint", None), "host", None) or "the host"
+        link = cls(pipe, host, token)
+        await link._start(bundle, interpreter)
+        return link
+
+    async def _start(self, bundle: bytes, interpreter: str | None) -> None:
+        self._pipe.start(self._received, self._closed)
+        try:
+            try:
+                await self._pipe.write(bundle)
+            except Unreachable:
+                if not self._greeted.done():
+                    self._greeted.set_result(False)  # the shell has ended; what it said tells more than a broken pipe
+            async with asyncio.timeout(START_TIMEOUT):
+                greeted = await self._greeted
+            if not greeted:
+                raise await self._no_hello(interpreter)
+        except TimeoutError:
+            self.close()
+            raise Unreachable(
+                f"no helper answered on {self.host} within {START_TIMEOUT:.0f} seconds{self._heard()}",
+                hint="does the login shell of this user wait for something in its start-up files?",
+            ) from None
+        except BaseException:
+            self.close()
+            raise
+
+    async def _no_hello(self, interpreter: str | None) -> ShepherdError:
+        status = await self._pipe.wait()
+        asked = interpreter is not None and interpreter not in boot.DISCOVER
+        if status == boot.NO_PYTHON:
+            return NoPython(
+                f"{f'the interpreter {interpreter}' if asked else 'Python 3.6 or newer'} was not found on {self.host}",
+                hint="correct ansible_python_interpreter" if asked else "the raw module needs none and can install it",
+            )
+        if status == boot.TOO_OLD:
+            return NoPython(f"{interpreter} on {self.host} is older than Python 3.6")
+        if status is None:
+            return Unreachable(f"the connection to {self.host} broke before a helper could start{self._heard()}")
+        return Unreachable(
+            f"no helper could be started on {self.host}: the shell ended with status {status}{self._heard()}",
+            hint="can this user run commands over this connection?",
+        )
+
+    def _heard(self) -> str:
+        """What the far end printed that is no frame, for an error message."""
+        said = b"\n".join(part.strip() for part in (bytes(self._noise), self._pipe.errors[-NOISE:]) if part.strip())
+        return f"; it said: {printable(said.decode('utf-8', 'replace'))}" if said else ""
+
+    # Requests
+
+    async def run(
+        self,
+        module: Source,
+        args: dict[str, Any],
+        *,
+        check: bool = False,
+        diff: bool = False,
+        environment: dict[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 RUF100  # kept by the helper, which ends the processes
+        upload: bytes | BinaryIO | None = None,
+        on_output: Callable[[str, bytes], None] | None = None,
+    ) -> dict[str, Any]:
+        """Run a module in a process of its own and return its result.
+
+        upload     the content that the module finds as `task.upload`
+        timeout    seconds; then the module's processes are ended and the result is a failure with `timedout`
+        on_output  called with "stdout" or "stderr" and bytes while the module runs
+
+        A module that raised is a failed result with msg, exception, module_stdout and module_stderr. Cancelling the
+        awaiting task ends the module's processes. Raises Unreachable when the connection breaks.
+        """
+        head: dict[str, Any] = {"module": module.name, "args": args}
+        if check:
+            head["check"] = True
+        if diff:
+            head["diff"] = True
+        if environment:
+            head["environment"] = environment
+        if timeout:
+            head["timeout"] = timeout
+        if on_output is not None:
+            head["output"] = True
+        number, request = self._new()
+        request.on_output = on_output
+        front = b"" if module in self._complete else b"".join(self._sources(module))
+        try:
+            if upload is not None:
+                head["upload"] = True
+                front = await self._upload(number, request, upload, front)
+            if not request.future.done():  # it may have failed already: no room for the upload
+                await self._write(front + wire.encode(wire.RUN, number, head))
+            result = await request.future
+        except RemoteError as error:
+            return {"failed": True, "changed": False, "msg": error.message}
+        except BaseException:
+            self._abandon(number)
+            raise
+        for stream, tail in request.tails.items():
+            result.setdefault(f"module_{stream}", tail.decode("utf-8", "surrogateescape"))
+        return result
+
+    async def get(self, path: str, sink: Callable[[bytes], None]) -> dict[str, Any]:
+        """Fetch a file: `sink` is called with each piece. Returns size (bytes) and checksum (SHA-1, hexadecimal).
+
+        Raises RemoteError where the file cannot be read; what `sink` raises ends the request and is raised here.
+        """
+        return await self._ask(wire.GET, {"path": path}, "shepherd.remote.download", sink)
+
+    async def ping(self) -> None:
+        """A round trip to the helper, which runs nothing."""
+        await self._ask(wire.PING, {})
+
+    async def _ask(
+        self, kind: int, head: dict[str, Any], needs: str | None = None, on_data: Callable[[bytes], None] | None = None
+    ) -> dict[str, Any]:
+        number, request = self._new()
+        request.on_data = on_data
+        front = b"".join(self._sources(sources.target(needs))) if needs else b""
+        try:
+            await self._write(front + wire.encode(kind, number, head))
+            return await request.future
+        except BaseException:
+            self._abandon(number)
+            raise
+
+    def close(self) -> None:
+        """End the helper and everything that it runs. May be called twice."""
+        self._fail(Unreachable(f"the connection to {self.host} was closed"))
+        self._pipe.close()
+
+    # Sending
+
+    def _new(self) -> tuple[int, _Request]:
+        if self._broken is not None:
+            raise self._broken
+        self._last += 1
+        request = self._requests[self._last] = _Request(asyncio.get_running_loop().create_future())
+        return self._last, request
+
+    def _sources(self, module: Source) -> Iterator[bytes]:
+        """The frames with what the helper does not have yet of a module and its closure."""
+        if module in self._complete:
+            return
+        for source in (*module.closure, module):
+            known = self._sent.get(source.name)
+            if known == source.digest:
+                continue
+            if known is not None:
+                self._complete.clear()  # another file of the same name, as of another role's library, takes its place
+            self._sent[source.name] = source.digest
+            head = {"name": source.name, "file": source.file, "own": source.own, "package": source.package}
+            for start in range(0, len(source.packed), wire.CHUNK):
+                piece = source.packed[start : start + wire.CHUNK]
+                more = start + wire.CHUNK < len(source.packed)
+                yield wire.encode(wire.SOURCE, 0, {**head, "more": True} if more else head, piece)
+        self._complete.add(module)
+
+    async def _upload(self, number: int, request: _Request, upload: bytes | BinaryIO, front: bytes) -> bytes:
+        """Send all of the upload but the last frame, which is returned to go out with the request itself."""
+        stream = io.BytesIO(upload) if isinstance(upload, bytes) else upload
+        piece = stream.read(wire.CHUNK)
+        front += b"".join(self._sources(sources.target("shepherd.remote.upload")))
+        front += wire.encode(wire.PUT, number, {"first": True}, piece)
+        while len(piece) == wire.CHUNK and not request.future.done():
+            piece = stream.read(wire.CHUNK)
+            await self._write(front)
+            front = wire.encode(wire.PUT, number, None, piece)
+        return front
+
+    async def _write(self, data: bytes) -> None:
+        if self._broken is not None:
+            raise self._broken
+        async with self._writing:
+            try:
+                await self._pipe.write(data)
+            except asyncio.CancelledError:
+                # half a frame may have left: nothing that follows could be understood
+                self._fail(Unreachable(f"the connection to {self.host} was given up in the middle of a message"))
+                self._pipe.close()
+                raise
+
+    def _abandon(self, number: int) -> None:
+        """Nobody waits for this answer any more: have the helper end what runs for it."""
+        if self._requests.pop(number, None) is None or self._broken is not None:
+            return
+
+        async def cancel() -> None:
+            with contextlib.suppress(Unreachable):  # where it broke, what runs there ends by itself
+                await self._write(wire.encode(wire.CANCEL, number))
+
+        task = asyncio.get_running_loop().create_task(cancel())
+        self._cancelling.add(task)
+        task.add_done_callback(self._cancelling.discard)
+
+    # Receiving
+
+    def _received(self, data: bytes) -> None:
+        if self._mark is not None:
+            self._noise += data
+            before, mark, after = self._noise.partition(self._mark)
+            if not mark:
+                del self._noise[: -NOISE - len(self._mark)]
+                return
+            self._mark, self._noise, data = None, before, bytes(after)
+        try:
+            frames = self._decoder.feed(data)
+        except (wire.WireError, ValueError) as error:
+            self._fail(
+                Unreachable(
+                    f"what came from {self.host} is no answer of the helper: {error}",
+                    hint="does a background job of the login shell print into the connection?",
+                )
+            )
+            self._pipe.close()
+            return
+        for kind, number, head, body in frames:
+            if kind == wire.HELLO:
+                self.hello = head
+                if not self._greeted.done():
+                    self._greeted.set_result(True)
+                continue
+            request = self._requests.get(number)
+            if request is None:
+                continue  # cancelled; this was on its way
+            if kind == wire.RESULT or kind == wire.REFUSED:
+                del self._requests[number]
+                if request.future.done():
+                    continue
+                if kind == wire.RESULT:
+                    request.future.set_result(head)
+                else:
+                    request.future.set_exception(RemoteError(head.get("msg", "refused"), head))
+            else:
+                self._pass_on(number, request, kind, head, body)
+
+    def _pass_on(self, number: int, request: _Request, kind: int, head: dict[str, Any], body: bytes) -> None:
+        try:
+            if kind == wire.DATA and request.on_data is not None:
+                request.on_data(body)
+            elif kind == wire.OUTPUT and head.get("tail"):
+                request.tails[head["stream"]] = body
+            elif kind == wire.OUTPUT and request.on_output is not None:
+                request.on_output(head["stream"], body)
+        except Exception as error:  # noqa: BLE001  # it is the caller's: a full disk, say; it belongs to that request alone
+            self._abandon(number)
+            if not request.future.done():
+                request.future.set_exception(error)
+
+    def _closed(self) -> None:
+        if not self._greeted.done():
+            self._greeted.set_result(False)
+        self._fail(Unreachable(f"the connection to {self.host} ended{self._heard()}"))
+
+    def _fail(self, error: Unreachable) -> None:
+        """The link is of no use any more: every request that waits is told."""
+        if self._broken is None:
+            self._broken = error
+        waiting, self._requests = self._requests, {}
+        for request in waiting.values():
+            if not request.future.done():
+                request.future.set_exception(self._broken)

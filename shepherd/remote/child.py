@@ -1,0 +1,207 @@
+"""The forked process: run one module, answer, end. It never returns into the helper's loop."""
+
+import os
+import signal
+import struct
+import sys
+
+from shepherd.remote import wire
+from shepherd.remote.task import Failure, Task, expand
+
+ANSWER = struct.Struct(">BI")  # did it crash, the size of the RESULT frame after it
+STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+
+
+class Terminated(BaseException):
+    """SIGTERM: the time is up or the user gave up. Raised, so that modules clean up in their `finally`."""
+
+
+def main(helper, request, head, upload, answer, stdout, stderr):
+    """Never returns. `answer`, `stdout` and `stderr` are the writing ends of pipes to the helper."""
+    status = 70
+    try:
+        os.setsid()  # a process group of its own, to be ended as a whole; and no terminal
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, _terminate)
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        _die_with(*helper.life)
+        file = upload.open() if upload is not None else None
+        _close_all_but(answer, _LIFE, *([] if upload is None else upload.fds()))
+        known = set(sys.modules)
+        crashed, result = execute(head, file)
+        _flush()
+        frame = _frame(request, result)
+        if frame is None:
+            crashed, result = True, _failure("The module's result is not plain data: %s" % _unfit(result))
+            frame = _frame(request, result)
+        _write(answer, ANSWER.pack(crashed, len(frame)) + frame)
+        _write(answer, "\n".join(_learned(known, helper)).encode())
+        status = 0
+    except Terminated:
+        status = 128 + signal.SIGTERM
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        _flush()
+    finally:
+        os._exit(status)
+
+
+def execute(head, upload=None):
+    """Run the module that the RUN head names: (did it crash, its result)."""
+    try:
+        os.environ.update(head.get("environment") or {})
+        name = head["module"]
+        __import__(name)
+        module = sys.modules[name]
+        args = head.get("args") or {}
+        _expand_paths(module.SPEC.get("options") or {}, args)
+        task = Task(args, head.get("check", False), head.get("diff", False), upload)
+        try:
+            result = module.run(task)
+        except Failure as failure:
+            result = dict({"changed": False}, failed=True, **failure.result)
+        if not isinstance(result, dict):
+            return True, _failure("The module returned %s, not a dict" % type(result).__name__)
+        if task.warnings:
+            result["warnings"] = task.warnings + list(result.get("warnings") or [])
+        return False, result
+    except Terminated:
+        raise
+    except BaseException as error:
+        return True, _crash(error)
+
+
+def _crash(error):
+    import traceback
+
+    if isinstance(error, SystemExit):
+        message = "The module ended itself with status %s" % error.code
+    else:
+        message = "".join(traceback.format_exception_only(type(error), error)).strip()
+    inner = error.__traceback__.tb_next or error.__traceback__  # without our own frame
+    text = "".join(traceback.format_exception(type(error), error, inner))
+    return _failure(message, exception=text)
+
+
+def _failure(message, **more):
+    return dict(more, failed=True, changed=False, msg=message)
+
+
+def _expand_paths(options, args):
+    """~ and $VARIABLES in the options of type path, here, where they mean what the target's user means."""
+    for name, option in options.items():
+        value = args.get(name)
+        if not value:
+            continue
+        if option.get("type") == "path":
+            args[name] = expand(value)
+        elif isinstance(value, list):
+            if option.get("elements") == "path":
+                args[name] = [expand(item) for item in value]
+            elif "options" in option:
+                for item in value:
+                    if isinstance(item, dict):
+                        _expand_paths(option["options"], item)
+        elif isinstance(value, dict) and "options" in option:
+            _expand_paths(option["options"], value)
+
+
+def _frame(request, result):
+    try:
+        return wire.encode(wire.RESULT, request, result)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _unfit(value, path="result"):
+    """Where in a result the first value lies that JSON cannot carry."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            found = _unfit(inner, "%s[%r]" % (path, key))
+            if found:
+                return found
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            found = _unfit(inner, "%s[%d]" % (path, index))
+            if found:
+                return found
+    elif value is not None and not isinstance(value, (str, int, float, bytes, set, frozenset)):
+        return "%s is a %s" % (path, type(value).__name__)
+    return ""
+
+
+def _write(fd, data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+
+
+def _terminate(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what cleans up is not to be interrupted
+    raise Terminated
+
+
+def _learned(known, helper):
+    """What this run imported and the helper may import for the next one."""
+    for name, module in list(sys.modules.items()):
+        if name in known:
+            continue
+        origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
+        standard = origin in ("built-in", "frozen") or (
+            origin.startswith(STANDARD_LIBRARY) and "-packages" not in origin
+        )
+        if standard or name in helper.own:
+            yield name
+
+
+_LIFE = -1
+
+
+def _die_with(reader, writer):
+    """Have the kernel kill this process group when the helper dies, however it dies.
+
+    The helper alone holds the writing end. When that closes, the kernel signals the owner of the reading end, which
+    we make this group (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC). The owner belongs to an open file description, so each
+    run opens its own. Linux with /proc only; elsewhere the group outlives a helper that was killed with SIGKILL.
+    """
+    global _LIFE
+    os.close(writer)
+    try:
+        import fcntl
+
+        _LIFE = fd = os.open("/proc/self/fd/%d" % reader, os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(fd, 10, signal.SIGKILL)  # F_SETSIG has no name in the fcntl module
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    except (OSError, ImportError, AttributeError):
+        return
+    try:
+        os.read(fd, 1)
+    except BlockingIOError:
+        return  # somebody holds the writing end: the helper lives
+    os._exit(70)
+
+
+def _close_all_but(*kept):
+    """A daemon forked by the module without an exec must not hold the connection open."""
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        numbers = range(3, 1024)
+    for fd in numbers:
+        if fd > 2 and fd not in kept:
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # that of the listing itself

@@ -1,0 +1,271 @@
+"""The helper: reads requests from the controller, forks for every run, passes answers on. One thread, one poll loop.
+
+Requests, by the `kind` of their frame (see wire.py) and their head:
+
+    SOURCE   name, file, own, package, more     a source; `own` ones (Shepherd's) are imported here before a fork, a
+                                                user's only ever in the forked process; `more`: the body goes on
+    PUT      end                                a piece of the upload of the RUN that follows with the same id
+    RUN      module, args, check, diff, environment, timeout (seconds), output (stream it), upload (one was sent)
+    GET      path                               DATA frames, then RESULT with size and checksum (sha1)
+    OPEN     see relay.py
+    CANCEL                                      end the request's processes; not answered
+    PING                                        RESULT {}
+
+The timeout of a run is kept here, not by the controller: here it counts the run alone and not the wait on the network,
+and what it must end is here too.
+
+Frames are written with blocking writes. That is safe, because the controller never stops reading, and it is the
+backpressure: a process that prints faster than the network takes it waits. What is written to a relayed helper must
+not block, or two helpers could wait for each other; see relay.py.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+from errno import EAGAIN
+
+from shepherd.remote import wire
+from shepherd.remote.run import GRACE, Run
+
+READ = 256 * 1024
+
+
+class Helper:
+    def __init__(self, importer, source, sink, bundle):
+        self.importer = importer
+        self.bundle = bundle  # what a second helper (become) is started with
+        self.source = source
+        self.sink = sink
+        self.requests = {}  # id: Run, Upload, Download or Relay: what CANCEL can end
+        self.processes = {}  # pid: Run or Relay, until reaped
+        self.streams = []  # Downloads, each asked for one piece in a turn
+        self.learned = []  # modules of the standard library that a run had to import
+        self.partial = {}  # name: pieces of a source that comes in several frames
+        self.own = set()
+        self._stopping = False
+        self._paused = False
+        self.life = os.pipe()  # closes when the helper dies, however it dies: see child.die_with
+        self._decoder = wire.Decoder()
+        self._poll = select.poll()
+        self._handlers = {}
+        self._kinds = {
+            wire.RUN: self._run,
+            wire.SOURCE: self._take_source,
+            wire.PUT: self._put,
+            wire.GET: self._get,
+            wire.OPEN: self._open,
+            wire.DATA: self._data,
+            wire.CANCEL: self._cancel,
+            wire.PING: self._ping,
+        }
+
+    # The loop
+
+    def watch(self, fd, handler, events=select.POLLIN):
+        """Call `handler()` when `fd` is ready; closing it needs `forget` first."""
+        self._handlers[fd] = handler
+        self._poll.register(fd, events)
+
+    def forget(self, fd):
+        if self._handlers.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def serve(self):
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        signal.set_wakeup_fd(writer)
+        self.watch(reader, lambda: self._signalled(reader))
+        self.watch(self.source, self._receive)
+        try:
+            while True:
+                ready = self._poll.poll(self._patience())
+                for fd, _ in ready:
+                    handler = self._handlers.get(fd)
+                    if handler is not None:
+                        handler()
+                self._check_time()
+                for stream in list(self.streams):
+                    stream.advance()
+                if self.learned and not ready:
+                    self._learn()
+        except (BrokenPipeError, EOFError):
+            pass  # the controller is gone
+        except wire.WireError as error:
+            sys.stderr.write("shepherd helper: %s\n" % error)
+        finally:
+            self._end()
+
+    def _patience(self):
+        """Milliseconds the poll may wait; None: until something happens."""
+        if self.streams or self.learned:
+            return 0
+        times = [run.deadline for run in self.processes.values() if run.deadline is not None]
+        return max(0, int((min(times) - time.monotonic()) * 1000) + 1) if times else None
+
+    def _check_time(self):
+        for run in list(self.processes.values()):
+            if run.deadline is not None and time.monotonic() >= run.deadline:
+                run.expire()
+
+    def _receive(self):
+        data = os.read(self.source, READ)
+        if not data:
+            raise EOFError
+        for kind, request, head, body in self._decoder.feed(data):
+            try:
+                self._kinds[kind](request, head, body)
+            except OSError as error:
+                if isinstance(error, BrokenPipeError):
+                    raise
+                self.refuse(request, str(error))
+
+    def pause(self, paused):
+        """Stop reading requests while a relayed helper is slower than they come."""
+        if paused != self._paused:
+            self._paused = paused
+            if paused:
+                self.forget(self.source)
+            else:
+                self.watch(self.source, self._receive)
+
+    def _stop(self, *_):
+        self._stopping = True
+
+    def _signalled(self, reader):
+        os.read(reader, 4096)
+        if self._stopping:
+            raise EOFError
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            process = self.processes.pop(pid, None)
+            if process is not None:
+                process.ended(status)
+
+    def _end(self):
+        """Nobody listens any more: end what runs, the whole process groups, and wait until it has ended."""
+        for request in list(self.requests.values()):
+            request.cancel()
+        os.close(self.sink)
+        deadline = time.monotonic() + GRACE
+        while self.processes:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if pid in self.processes:
+                self.processes.pop(pid).kill()  # what is left of its group
+            elif time.monotonic() > deadline:
+                for process in self.processes.values():
+                    process.kill()
+                return
+            elif not pid:
+                time.sleep(0.005)
+
+    def _learn(self):
+        """Import here what a run had to import, so that the next one finds it done.
+
+        In an idle moment, and only modules of the standard library and our own: they do nothing when imported.
+        """
+        names, self.learned = self.learned, []
+        for name in names:
+            if name not in sys.modules:
+                try:
+                    __import__(name)
+                except Exception:
+                    pass  # the run that needs it will say so
+
+    # Answers
+
+    def send(self, data):
+        """Write whole frames."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.sink, view) :]
+            except OSError as error:  # the other end may have made a shared socket non-blocking
+                if error.errno != EAGAIN:
+                    raise
+                waiting = select.poll()
+                waiting.register(self.sink, select.POLLOUT)
+                waiting.poll()
+
+    def answer(self, request, head, body=b""):
+        self.requests.pop(request, None)
+        self.send(wire.encode(wire.RESULT, request, head, body))
+
+    def refuse(self, request, message, **more):
+        self.requests.pop(request, None)
+        self.send(wire.encode(wire.REFUSED, request, dict(more, msg=message)))
+
+    # Requests
+
+    def _ping(self, request, *_):
+        self.answer(request, {})
+
+    def _cancel(self, request, *_):
+        found = self.requests.pop(request, None)
+        if found is not None:
+            found.cancel()
+
+    def _take_source(self, _, head, body):
+        import zlib
+
+        name = head["name"]
+        self.partial.setdefault(name, []).append(body)
+        if head.get("more"):
+            return
+        text = zlib.decompress(b"".join(self.partial.pop(name))).decode("utf-8")
+        self.importer.add(name, head["file"], text, head.get("package", False))
+        (self.own.add if head.get("own") else self.own.discard)(name)
+
+    def _run(self, request, head, _):
+        upload = self.requests.pop(request, None) if head.get("upload") else None
+        if head.get("upload") and upload is None:
+            return  # refused while it came in
+        name = head["module"]
+        try:
+            if name in self.own:
+                __import__(name)
+            else:
+                self.importer.code(name)
+        except Exception:
+            pass  # it fails again in the forked process, which says why
+        self.requests[request] = Run(self, request, head, upload)
+
+    def _put(self, request, head, body):
+        upload = self.requests.get(request)
+        if upload is None:
+            if not head.get("first"):
+                return  # refused or cancelled; the rest was on its way
+            from shepherd.remote.upload import Upload
+
+            upload = self.requests[request] = Upload()
+        try:
+            upload.add(body)
+        except OSError as error:
+            upload.cancel()
+            message = "cannot keep the upload on the target: %s" % error.strerror
+            self.answer(request, {"failed": True, "changed": False, "msg": message, "errno": error.errno})
+
+    def _get(self, request, head, _):
+        from shepherd.remote.download import Download
+
+        self.requests[request] = Download(self, request, head["path"])
+
+    def _open(self, request, head, _):
+        from shepherd.remote.relay import Relay
+
+        self.requests[request] = Relay(self, request, head)
+
+    def _data(self, request, _, body):
+        relay = self.requests.get(request)
+        if relay is not None:
+            relay.feed(body)

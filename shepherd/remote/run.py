@@ -1,0 +1,167 @@
+"""One run of a module, seen from the helper: the forked process, its pipes, its end.
+
+The process answers over a pipe of its own: a byte (1: it crashed), the size of the RESULT frame, the frame itself,
+which is passed on as it is, then the names of what it imported. The answer goes out as soon as it is whole. It does
+not matter who else still holds the pipes: a service that was started may keep its standard output open for ever.
+"""
+
+import os
+import signal
+import time
+
+from shepherd.remote import child, wire
+from shepherd.remote.child import ANSWER
+
+TAIL = 64 * 1024  # bytes of output kept for the report of a crash
+GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+
+
+class Run:
+    def __init__(self, helper, request, head, upload):
+        self.helper = helper
+        self.request = request
+        self.timeout = head.get("timeout")
+        self.streaming = head.get("output", False)
+        self.deadline = None
+        self.answered = False
+        self.expired = False
+        self.received = bytearray()
+        self.tails = {"stdout": bytearray(), "stderr": bytearray()}
+        result, result_end = os.pipe()
+        stdout, stdout_end = os.pipe()
+        stderr, stderr_end = os.pipe()
+        self.pipes = {result: "result", stdout: "stdout", stderr: "stderr"}
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for fd in (result, stdout, stderr):
+                os.close(fd)
+            raise
+        finally:
+            if self.__dict__.get("pid") != 0:
+                for fd in (result_end, stdout_end, stderr_end):
+                    os.close(fd)
+        if self.pid == 0:
+            child.main(helper, request, head, upload, result_end, stdout_end, stderr_end)
+        if upload is not None:
+            upload.cancel()  # the child has its own
+        if self.timeout:
+            self.deadline = time.monotonic() + self.timeout
+        helper.processes[self.pid] = self
+        for fd in self.pipes:
+            os.set_blocking(fd, False)
+            helper.watch(fd, lambda fd=fd: self._read(fd))
+
+    def _read(self, fd):
+        """Take what is there; False at the end of the pipe or where nothing is there now."""
+        try:
+            data = os.read(fd, 256 * 1024)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close(fd)
+            return False
+        stream = self.pipes[fd]
+        if stream == "result":
+            self.received += data
+            self._answer()
+        elif not self.answered:
+            self._output(stream, data)
+        return True
+
+    def _output(self, stream, data):
+        tail = self.tails[stream]
+        tail += data
+        del tail[:-TAIL]
+        if self.streaming:
+            for start in range(0, len(data), wire.CHUNK):
+                piece = data[start : start + wire.CHUNK]
+                self.helper.send(wire.encode(wire.OUTPUT, self.request, {"stream": stream}, piece))
+
+    def _answer(self):
+        if self.answered or len(self.received) < ANSWER.size:
+            return
+        crashed, size = ANSWER.unpack_from(self.received)
+        end = ANSWER.size + size
+        if len(self.received) < end:
+            return
+        self._drain("stdout", "stderr")
+        if crashed:
+            self._send_tails()
+        self.answered = True
+        if self.helper.requests.pop(self.request, None) is not None and not self.expired:
+            self.helper.send(self.received[ANSWER.size : end])
+        self.deadline = None
+        del self.received[:end]
+
+    def _send_tails(self):
+        for stream, tail in self.tails.items():
+            if tail:
+                self.helper.send(wire.encode(wire.OUTPUT, self.request, {"stream": stream, "tail": True}, bytes(tail)))
+
+    def _drain(self, *streams):
+        for fd, stream in list(self.pipes.items()):
+            while stream in streams and self._read(fd):
+                pass
+
+    def _close(self, fd):
+        self.helper.forget(fd)
+        del self.pipes[fd]
+        os.close(fd)
+
+    def ended(self, status):
+        """The process was reaped."""
+        self._drain("result")
+        if not self.answered:
+            self._drain("stdout", "stderr")
+            self._died(status)
+        if self.expired:
+            self.kill()  # what is left of its group
+        self.helper.learned += [name for name in self.received.decode("utf-8", "replace").split("\n") if name]
+        for fd in list(self.pipes):
+            self._close(fd)
+
+    def _died(self, status):
+        self.answered = True
+        result = {"failed": True, "changed": False}
+        if self.expired:
+            result["msg"] = "The module did not finish within %g seconds and was ended" % self.timeout
+            result["timedout"] = {"period": self.timeout}
+        elif os.WIFSIGNALED(status):
+            result["msg"] = "The module's process was killed by signal %d" % os.WTERMSIG(status)
+            result["rc"] = -os.WTERMSIG(status)
+        else:
+            result["msg"] = "The module's process ended with status %d and no result" % os.WEXITSTATUS(status)
+            result["rc"] = os.WEXITSTATUS(status)
+        if self.request in self.helper.requests:
+            self._send_tails()
+            self.helper.answer(self.request, result)
+
+    # Its end before its time
+
+    def expire(self):
+        """The deadline has come: first of the run, then of the grace it was given."""
+        if self.expired:
+            self.kill()
+            self.deadline = None
+        else:
+            self.expired = True
+            self._signal(signal.SIGTERM)
+            self.deadline = time.monotonic() + GRACE
+
+    def cancel(self):
+        self.helper.requests.pop(self.request, None)
+        if not self.expired:
+            self.expire()
+
+    def kill(self):
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            if self.pid in self.helper.processes:
+                os.kill(self.pid, number)  # forked a moment ago, not yet the leader of its group
+        except PermissionError:
+            pass  # all that is left of the group belongs to somebody else
