@@ -1,0 +1,329 @@
+"""Jinja as Ansible sets it up: lazy variables, chained undefined values, results that keep their type.
+
+Imported only when a template is really rendered: importing Jinja takes longer than a short play.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.nativetypes import NativeCodeGenerator
+from jinja2.parser import Parser
+from jinja2.runtime import Context as JinjaContext
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2.utils import missing
+
+from shepherd.errors import UndefinedVariable
+from shepherd.origin import Text
+from shepherd.templating import native
+from shepherd.templating.files import without_header
+from shepherd.templating.scope import Layer, Scope, Written
+
+if TYPE_CHECKING:
+    from shepherd.templating.templates import Templates
+
+_DICT_METHODS = frozenset(name for name in dir(dict) if not name.startswith("_"))
+_MAPPING_METHODS = frozenset({"get", "items", "keys", "values"})
+_OURS = frozenset({"origin", "literal"})  # what our strings, lists and dicts have and Python's have not
+
+
+class Unresolved(jinja2.UndefinedError):
+    """An undefined value was used. `name` is what was asked for, `owner` what it was asked of (or None)."""
+
+    def __init__(self, name: Any, owner: Any, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.owner = owner
+
+
+class Undefined(jinja2.StrictUndefined):
+    """Any use raises, but its attributes and items are undefined too, so that `a.b.c is defined` can be asked."""
+
+    __slots__ = ("cause",)
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = missing,
+        name: str | None = None,
+        exc: Any = None,
+        cause: UndefinedVariable | None = None,
+    ) -> None:
+        super().__init__(hint, obj, name, self._error if exc is None or exc is jinja2.UndefinedError else exc)
+        self.cause = cause
+
+    def _error(self, message: str | None = None) -> Exception:
+        if self.cause is not None:
+            return self.cause
+        owner = None if self._undefined_obj is missing else self._undefined_obj
+        return Unresolved(self._undefined_name, owner, message or self._undefined_message)
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        name, owner = self._undefined_name, self._undefined_obj
+        if owner is missing:
+            return f"{name!r} is undefined"
+        if isinstance(owner, Mapping) and type(owner).__name__ == "HostVars":
+            return f"\"hostvars['{name}']\" is undefined"
+        kind = _kind(owner)
+        if not isinstance(name, str):
+            return f"{kind} has no element {name!r}"
+        return f"{kind!r} has no attribute {name!r}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name[:2] == "__":
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        return self
+
+    def __repr__(self) -> str:
+        raise self._error()
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    for plain in (dict, list, str):
+        if isinstance(value, plain):
+            return f"{plain.__name__} object"
+    if isinstance(value, Scope):
+        return "hostvars object"
+    return f"{type(value).__name__} object"
+
+
+class Context(JinjaContext):
+    """Names are looked up in a Scope, only when the template reads them."""
+
+    def __init__(self, environment: Environment, scope: Scope, name: str | None, blocks: dict[str, Any]) -> None:
+        self.parent = {}
+        self.vars: dict[str, Any] = {}
+        self.environment = environment
+        self.eval_ctx = nodes.EvalContext(environment, name)
+        self.exported_vars: set[str] = set()
+        self.name = name
+        self.globals_keys = set()
+        self.blocks = {block: [function] for block, function in blocks.items()}
+        self.scope = scope
+
+    def resolve_or_missing(self, key: str) -> Any:
+        if key in self.vars:
+            return self.vars[key]
+        try:
+            return self.scope[key]
+        except KeyError:
+            return self.environment.globals.get(key, missing)
+        except UndefinedVariable as error:
+            return Undefined(name=key, cause=error)
+
+    def get_all(self) -> Any:
+        """A Scope, where Jinja has a dict: Template.new_context takes it from here."""
+        return self.scope.child(Layer(self.vars, trusted=False)) if self.vars else self.scope
+
+    def derived(self, locals: dict[str, Any] | None = None) -> Context:  # noqa: A002  # Jinja's name
+        scope = self.get_all()
+        context = Context(self.environment, _with_locals(scope, locals), self.name, {})  # type: ignore[arg-type]
+        context.eval_ctx = self.eval_ctx
+        context.blocks.update({name: list(functions) for name, functions in self.blocks.items()})
+        return context
+
+
+class CopyingContext(Context):
+    """For templates that change lists and dicts (`x.append(…)`): they get copies, never the variables themselves."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        return _copied(super().resolve_or_missing(key))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return value
+
+
+def _with_locals(scope: Scope, values: Mapping[str, Any] | None) -> Scope:
+    present = {name: value for name, value in (values or {}).items() if value is not missing}
+    return scope.child(Layer(present, trusted=False)) if present else scope
+
+
+class Template(jinja2.Template):
+    """A compiled template. `changes` says that its text calls a method that changes a list or dict."""
+
+    changes = False
+    environment: Environment
+
+    def new_context(
+        self, vars: Any = None, shared: bool = False, locals: Mapping[str, Any] | None = None  # noqa: A002  # Jinja's
+    ) -> Context:
+        scope = vars if isinstance(vars, Scope) else Scope((), self.environment.templates)
+        kind = CopyingContext if self.changes else Context
+        return kind(self.environment, _with_locals(scope, locals), self.name, self.blocks)
+
+    def nodes(self, scope: Scope) -> list[Any]:
+        """The values of the template's parts, in order."""
+        kind = CopyingContext if self.changes else Context
+        context = kind(self.environment, scope, self.name, self.blocks)
+        return list(self.root_render_func(context))
+
+    def value(self, scope: Scope) -> Any:
+        """The value of an expression made by Environment.expression."""
+        kind = CopyingContext if self.changes else Context
+        context = kind(self.environment, scope, self.name, self.blocks)
+        for _ in self.root_render_func(context):
+            pass
+        return context.vars["result"]
+
+
+class CodeGenerator(NativeCodeGenerator):
+    """Keeps the parts of a template as values; None prints as nothing."""
+
+    @staticmethod
+    def _default_finalize(value: Any) -> Any:  # of parts known when compiling; `native` does it for the others
+        return "" if value is None else value
+
+
+_CHANGING = tuple(
+    f".{method}("
+    for method in "append extend insert remove pop popitem clear sort reverse update setdefault add discard".split()
+)
+
+
+class Environment(SandboxedEnvironment):
+    """`find` gives the path of a template named by include, import or extends."""
+
+    code_generator_class = CodeGenerator
+    context_class = Context
+    template_class = Template
+    concat = staticmethod(native.concat)  # type: ignore[assignment]
+
+    def __init__(self, templates: Templates, **options: Any) -> None:
+        super().__init__(undefined=Undefined, autoescape=False, cache_size=0, **options)
+        self.templates = templates
+        self.search_path: Sequence[str] = ()
+        self._files: dict[str, tuple[str, Template]] = {}
+
+    # --- compiling ---
+
+    def text(self, source: str, *, escape: bool) -> Template:
+        """Compile a template. `escape`: backslashes in strings inside {{ }} stay as they are, as in playbooks."""
+        prepared = self._keep_backslashes(source) if escape and "\\" in source else source
+        return self._marked(self.from_string(prepared), source)
+
+    def expression(self, source: str) -> Template:
+        """Compile a bare expression, to be read with Template.value."""
+        parser = Parser(self, source, state="variable")
+        try:
+            body = parser.parse_expression()
+            if not parser.stream.eos:
+                parser.fail(f"unexpected {parser.stream.current.value!r}", parser.stream.current.lineno)
+            body.set_environment(self)
+        except jinja2.TemplateSyntaxError:
+            self.handle_exception(source=source)
+        assign = nodes.Assign(nodes.Name("result", "store"), body, lineno=1)
+        return self._marked(self.from_string(nodes.Template([assign], lineno=1)), source)
+
+    @staticmethod
+    def _marked(template: Any, source: str) -> Template:
+        if any(call in source for call in _CHANGING):
+            template.changes = True
+        return template  # type: ignore[no-any-return]
+
+    def _keep_backslashes(self, source: str) -> str:
+        pieces = []
+        inside = False
+        for _, kind, piece in self.lex(source):
+            if kind == "variable_begin":
+                inside = True
+            elif kind == "variable_end":
+                inside = False
+            elif inside and kind == "string":
+                piece = piece.replace("\\", "\\\\")
+            pieces.append(piece)
+        return "".join(pieces)
+
+    # --- files ---
+
+    def forget_files(self) -> None:
+        """An overlay has delimiters of its own, so what was compiled for another does not serve."""
+        self._files = {}
+
+    def source(self, path: str, source: str) -> Template:
+        """The file `path`, whose text is `source`; compiled once for each text."""
+        known = self._files.get(path)
+        if known is not None and known[0] == source:
+            return known[1]
+        code = self.compile(without_header(source), path, path)
+        made = self._marked(self.template_class.from_code(self, code, self.make_globals(None), None), source)
+        self._files[path] = (source, made)
+        return made
+
+    def file(self, path: str) -> Template:
+        """The file `path`, named by another template."""
+        try:
+            with open(path, encoding="utf-8", newline="") as handle:
+                return self.source(path, handle.read())
+        except OSError as error:
+            raise jinja2.TemplateNotFound(path, f"cannot read {path}: {error.strerror}") from None
+
+    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002
+        if isinstance(name, jinja2.Template):
+            return name
+        for directory in self.search_path:
+            path = os.path.normpath(os.path.join(directory, name))
+            if os.path.isfile(path):
+                return self.file(path)
+        raise jinja2.TemplateNotFound(name, f"cannot find the template {name!r}")
+
+    def select_template(self, names: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002
+        if isinstance(names, Undefined):
+            names._fail_with_undefined_error()
+        for name in names:
+            try:
+                return self.get_template(name, parent, globals)
+            except jinja2.TemplateNotFound:
+                continue
+        raise jinja2.TemplatesNotFound(list(names))
+
+    # --- reading attributes and items ---
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict):  # by far the most frequent: no exception on the way to a plain key
+            if attribute not in _DICT_METHODS:
+                try:
+                    return obj[attribute]
+                except KeyError:
+                    return Undefined(obj=obj, name=attribute)
+        elif isinstance(obj, (Scope, Written)):
+            if attribute not in _MAPPING_METHODS:
+                return self.getitem(obj, attribute)
+        elif attribute in _OURS and isinstance(obj, (Text, list)):
+            return Undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        try:
+            return obj[argument]
+        except UndefinedVariable as error:
+            return Undefined(name=str(argument), cause=error)
+        except (AttributeError, TypeError, LookupError):
+            if isinstance(obj, Scope) or argument in ("origin", "literal"):
+                return Undefined(obj=obj, name=argument)
+            return super().getitem(obj, argument)
+
+
+    def name_of(self, code: Any) -> str | None:
+        """The filter or test whose function runs this code object."""
+        for kind, table in (("filter", self.filters), ("test", self.tests)):
+            for name, function in table.items():
+                if getattr(function, "__code__", None) is code:
+                    return f"the {kind} {name!r}"
+        return None

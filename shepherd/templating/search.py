@@ -1,0 +1,38 @@
+"""Where a relative file name is looked for: roles first, the playbook's directory last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from shepherd.errors import ShepherdError
+
+
+class FileMissing(ShepherdError):
+    """A file that a task or a lookup names and that is in none of the places it may be in."""
+
+
+def candidates(kind: str, name: str, search_path: Sequence[str]) -> Iterator[str]:
+    """The paths that `name` may mean, best first: in each directory the `kind` subdirectory, then the directory."""
+    name = os.path.expanduser(name)
+    if os.path.isabs(name):
+        yield name
+        return
+    for directory in search_path:
+        if kind and not name.startswith(kind + "/"):
+            yield os.path.join(directory, kind, name)
+        yield os.path.join(directory, name)
+
+
+def find_file(kind: str, name: str, search_path: Sequence[str]) -> str:
+    """The path of the file (or directory) `name`. `kind` is "files", "templates", "vars", "tasks" or "".
+
+    Raises FileMissing, which lists where it looked.
+    """
+    looked = []
+    for path in candidates(kind, name, search_path):
+        if os.path.exists(path):
+            return os.path.normpath(path)
+        looked.append(os.path.normpath(path))
+    hint = "looked for " + ", ".join(dict.fromkeys(looked)) if looked else None
+    raise FileMissing(f"could not find {name!r}", hint=hint)

@@ -1,0 +1,15 @@
+"""The tests (`x is …`), by file. Each file has a TESTS table of name → function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def table() -> dict[str, Callable[..., Any]]:
+    from shepherd.templating.tests import collections, files, results, text, versions
+
+    found: dict[str, Callable[..., Any]] = {}
+    for part in (collections, files, results, text, versions):
+        found.update(part.TESTS)
+    return found
