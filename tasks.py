@@ -1,0 +1,30 @@
+"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv fmt`."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+from invoke.tasks import task
+
+
+@task
+def fmt(c: Context) -> None:
+    """Lay the code out and put imports in order."""
+    c.run("ruff check --fix-only --quiet . && ruff format --quiet .")
+
+
+@task
+def check(c: Context) -> None:
+    """Lint and types."""
+    c.run("ruff check . && ruff format --check . && mypy", pty=False)
+
+
+@task(help={"args": "more words for pytest, such as -k name"})
+def test(c: Context, args: str = "") -> None:
+    """The whole suite."""
+    c.run(f"python -m pytest -n 2 --dist loadgroup {args}")
+
+
+@task(help={"args": "words for tests/bench/bench.py, such as --hosts 1 --only play"})
+def bench(c: Context, args: str = "") -> None:
+    """Times beside ansible-core, mitogen and pyinfra on local hosts."""
+    c.run(f"python tests/bench/bench.py {args}")
