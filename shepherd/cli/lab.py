@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("lab", help="local SSH hosts, to try and test playbooks on", description=__doc__)
+    parser.set_defaults(main=main)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    def verb(name: str, main: Any, text: str) -> argparse.ArgumentParser:
+    def verb(name: str, function: Any, text: str) -> argparse.ArgumentParser:
         added = verbs.add_parser(name, help=text, description=text)
         added.add_argument("--name", default="lab", metavar="LAB", help="which lab; several can run side by side")
-        added.set_defaults(main=main)
+        added.set_defaults(verb_main=function)
         return added
 
     added = verb("up", up, "have N hosts run, and write an inventory of them")
@@ -29,7 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     added.add_argument("--systemd", action="store_true", help="systemd as process 1 of each host")
     added.add_argument("--debian", action="store_true", help="over a small Debian, made once, not this machine's root")
     added.add_argument("--inventory", metavar="PATH", help="where to write the inventory (default: inventory/lab)")
-    verb("down", down, "end the hosts and take away all that was made for them")
+    added = verb("down", down, "end the hosts and take away all that was made for them")
+    added.add_argument("--base", action="store_true", help="forget the small Debian of --debian and --systemd as well")
     added = verb("list", show, "the labs and their hosts")
     added = verb("exec", execute, "run a command in a host, without SSH")
     added.add_argument("host", metavar="HOST")
@@ -40,7 +42,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def main(options: argparse.Namespace) -> int:
-    result: int = options.main(options)
+    from shepherd.lab.checks import not_allowed
+
+    problem = not_allowed()
+    if problem is not None:
+        raise problem
+    result: int = options.verb_main(options)
     return result
 
 
@@ -62,10 +69,12 @@ def up(options: argparse.Namespace) -> int:
 
 
 def down(options: argparse.Namespace) -> int:
-    from shepherd.lab.down import down_by_name
+    from shepherd.lab.down import down_by_name, forget_base
 
     hosts = down_by_name(options.name)
     print(f"there is no lab {options.name!r}" if hosts is None else f"lab {options.name!r} is down")
+    if options.base:
+        forget_base()
     return 0
 
 

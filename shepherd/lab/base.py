@@ -75,7 +75,8 @@ def _take_over_settings(root: Path) -> None:
     for name in (*APT_FOLDERS, CERTIFICATES):
         there = root / name.lstrip("/")
         if Path(name).is_dir():
-            shutil.copytree(name, there, dirs_exist_ok=True, symlinks=True)
+            shutil.rmtree(there, ignore_errors=True)
+            shutil.copytree(name, there, symlinks=True)
     if not Path("/etc/apt/sources.list").exists():
         (root / "etc/apt/sources.list").unlink(missing_ok=True)
     else:

@@ -113,6 +113,7 @@ def _add_users() -> dict[str, int]:
 
 def switch_on_units() -> None:
     """As `systemctl enable` does it, for the few units that a host needs."""
+    Path(content.POLICY).unlink(missing_ok=True)
     here = Path(content.SYSTEMD_EMPTY[0])
     wants = here / "multi-user.target.wants"
     wants.mkdir()

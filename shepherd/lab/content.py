@@ -32,6 +32,8 @@ EMPTY = (("/root", 0o700), ("/home", 0o755), ("/etc/ssh", 0o755), ("/var/tmp", 0
 # Where systemd is process 1: what this machine has switched on stays off, but for these.
 SYSTEMD_EMPTY = ("/etc/systemd/system", 0o755)
 SYSTEMD_UNITS = ("ssh.service", "sshd.service", "cron.service", "crond.service")
+# Debian's images for containers forbid packages to start their services by it.
+POLICY = "/usr/sbin/policy-rc.d"
 UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

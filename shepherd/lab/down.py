@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError
-from shepherd.lab import inventory, state
+from shepherd.lab import base, inventory, state
 from shepherd.runtime import cgroups, processes
 from shepherd.runtime.netlink import Netlink
 
@@ -33,6 +33,14 @@ def down(lab: Lab) -> None:
     if lab.inventory:
         inventory.remove(lab)
     state.forget(lab)
+
+
+def forget_base() -> None:
+    """Take away the small Debian as well that hosts can be made over. It must not be in use."""
+    users = [lab.name for lab in state.labs() if lab.root != "/"]
+    if users:
+        raise ShepherdError(f"lab {users[0]!r} is over the small Debian", hint=f"shepherd lab down --name {users[0]}")
+    base.remove()
 
 
 def down_by_name(name: str) -> list[str] | None:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 def make(paths: dict[Path, str]) -> None:
     """Make an ed25519 key pair without passphrase at each path (and path.pub) with its comment; all at once."""
-    commands = [
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
-        for path, comment in paths.items()
-        if not path.exists()
-    ]
+    commands = []
+    for path, comment in paths.items():
+        if not _public_file(path).exists():
+            path.unlink(missing_ok=True)  # half of a pair
+            commands.append(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
     started = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for command in commands]
     for process, command in zip(started, commands, strict=True):
         if process.wait():
@@ -24,4 +24,8 @@ def make(paths: dict[Path, str]) -> None:
 
 def public(path: Path) -> str:
     """The public half, as in known_hosts: kind and key without the comment."""
-    return " ".join(path.with_name(path.name + ".pub").read_text().split()[:2])
+    return " ".join(_public_file(path).read_text().split()[:2])
+
+
+def _public_file(path: Path) -> Path:
+    return path.with_name(path.name + ".pub")

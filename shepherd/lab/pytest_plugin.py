@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def lab(request: pytest.FixtureRequest) -> Iterator[LabSession]:
     """SSH hosts of this test session's own, as many as the ini option lab_hosts or a marker lab(hosts=N) asks for."""
     marked = [mark.kwargs.get("hosts", 0) for item in request.session.items for mark in item.iter_markers("lab")]
-    yield from _session("", max([int(request.config.getini("lab_hosts")), *marked]))
+    yield from _opened("", max([int(request.config.getini("lab_hosts")), *marked]))
 
 
 @pytest.fixture
@@ -38,7 +38,14 @@ def lab_host(lab: LabSession) -> LabHost:
     return lab.hosts[0]
 
 
-def _session(suffix: str, count: int) -> Iterator[LabSession]:
+@pytest.fixture(scope="session")
+def systemd_host() -> Iterator[LabHost]:
+    """A host with systemd as process 1, on a port of 127.0.0.1; it shares this machine's network, so that apt works."""
+    for lab in _opened("systemd", 1, systemd=True, ports=True):
+        yield lab.hosts[0]
+
+
+def _opened(suffix: str, count: int, **wishes: bool) -> Iterator[LabSession]:
     from shepherd.lab.checks import obstacle
     from shepherd.lab.session import opened
 
@@ -47,5 +54,5 @@ def _session(suffix: str, count: int) -> Iterator[LabSession]:
         pytest.skip(f"{problem.message} ({problem.hint})" if problem.hint else problem.message)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     name = "-".join(part for part in ("pytest", str(os.getpid()), worker, suffix) if part)
-    with opened(name, count) as lab:
+    with opened(name, count, **wishes) as lab:
         yield lab

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from shepherd.errors import OptionsError, ShepherdError
-from shepherd.lab import base, boot, checks, content, inventory, keys, plan, state
+from shepherd.lab import base, checks, content, inventory, keys, plan, state
 from shepherd.lab.down import down
-from shepherd.lab.enter import command_for, command_in
+from shepherd.lab.enter import command_in
+from shepherd.lab.start import start
 from shepherd.lab.state import Host, Lab
-from shepherd.runtime import namespaces, processes
+from shepherd.runtime import processes
 from shepherd.runtime.netlink import Netlink
-
-PATIENCE = 30.0  # seconds for a host to answer
 
 
 @dataclass(frozen=True)
@@ -37,9 +34,7 @@ def up(count: int, *, name: str = "lab", wishes: Wishes = Wishes()) -> tuple[Lab
     state.checked_name(name)
     if not 1 <= count <= plan.MOST_HOSTS:
         raise OptionsError(f"a lab has 1 to {plan.MOST_HOSTS} hosts, not {count}")
-    problem = checks.obstacle()
-    if problem is not None:
-        raise problem
+    checks.require()
     with state.locked(name):
         known = state.load(name)
         if known is None or not known.inventory:
@@ -53,7 +48,7 @@ def up(count: int, *, name: str = "lab", wishes: Wishes = Wishes()) -> tuple[Lab
             _extend(lab, count)
             missing = [host for host in lab.hosts if host.name not in before]
             if missing:
-                _start(lab, missing)
+                start(lab, missing)
                 _introduce(lab, lab.hosts[old:], before)
         except BaseException:
             _retreat(lab, old, before)
@@ -85,13 +80,13 @@ def _found(name: str, wishes: Wishes) -> Lab:
     own = not wishes.debian and (base.has_systemd() or not wishes.systemd)
     lab = Lab(name, str(path), systemd=wishes.systemd, root="/" if own else str(base.make()))
     with state.locked():
-        lab.folder.mkdir(mode=0o700, parents=True)
-        (lab.folder / "root").mkdir()
         if not wishes.ports:
             with Netlink() as netlink:
                 taken = [tuple(other.network.split("/")) for other in state.labs() if other.network]
                 used = netlink.networks() + [(address, int(prefix)) for address, prefix in taken]
                 lab.network, lab.bridge = plan.choose_network(used, netlink.links())
+        lab.folder.mkdir(mode=0o700, parents=True)
+        (lab.folder / "root").mkdir()
         lab.save()
     return lab
 
@@ -108,69 +103,6 @@ def _extend(lab: Lab, count: int) -> None:
         host.host_key = keys.public(files[host.name])
     inventory.write(lab)
     lab.save()
-
-
-def _start(lab: Lab, hosts: list[Host]) -> None:
-    if lab.shares_network:
-        _start_processes(lab, hosts)
-    else:
-        with Netlink() as netlink:
-            _start_processes(lab, hosts, netlink)
-    deadline = time.monotonic() + PATIENCE
-    for host in hosts:
-        _wait_for_sshd(lab, host, deadline)
-        if lab.systemd:
-            _wait_for_units(lab, host)
-
-
-def _start_processes(lab: Lab, hosts: list[Host], netlink: Netlink | None = None) -> None:
-    """All at once: each passes its gate once its cable is plugged in."""
-    bridge = _bridge(lab, netlink) if netlink else 0
-    started = []
-    for host in hosts:
-        lab.log(host).unlink(missing_ok=True)
-        starting = namespaces.spawn(boot.kinds(lab), boot.host_main(lab, host), boot.before(lab, host))
-        if netlink:
-            netlink.add_veth(f"{lab.bridge}-{host.index}", bridge, "eth0", starting.pid)
-        starting.go()
-        started.append((host, starting))
-    for host, starting in started:
-        try:
-            starting.wait()
-        except namespaces.StartError as error:
-            raise ShepherdError(f"{host.name} did not start: {error}") from error
-
-
-def _bridge(lab: Lab, netlink: Netlink) -> int:
-    """The index of the lab's bridge, which is made where it is missing."""
-    links: dict[str, int] = netlink.links()
-    if lab.bridge not in links:
-        netlink.add_bridge(lab.bridge)
-        links = netlink.links()
-        netlink.add_address(links[lab.bridge], plan.gateway(lab), int(lab.network.rpartition("/")[2]))
-    return links[lab.bridge]
-
-
-def _wait_for_sshd(lab: Lab, host: Host, deadline: float) -> None:
-    while True:
-        try:
-            with socket.create_connection((host.address, host.port), timeout=5) as connection:
-                if connection.recv(4) == b"SSH-":
-                    return
-        except OSError:
-            pass
-        if host.name not in lab.running() or time.monotonic() > deadline:
-            said = lab.log(host).read_text(errors="replace").strip() if lab.log(host).exists() else ""
-            raise ShepherdError(
-                f"sshd of {host.name} does not answer on {host.address} port {host.port}: {said[-500:]}"
-            )
-        time.sleep(0.01)
-
-
-def _wait_for_units(lab: Lab, host: Host) -> None:
-    """Until the start jobs are done. A unit that failed is nothing that a lab should hide, nor fail for."""
-    waiting = command_for(lab, host.name, ["systemctl", "is-system-running", "--wait"])
-    subprocess.run(waiting, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE, check=False)
 
 
 def _introduce(lab: Lab, new: list[Host], running: dict[str, int]) -> None:

@@ -42,13 +42,14 @@ def join(path: str) -> None:
 
 def _share_processors(target, path):
     """A group of version 1's cpuset takes no process before it has processors and memory nodes: those of its parent."""
-    parts = _parents(path) + [path]
-    for above, part in zip([""] + parts, parts):
+    above = ""
+    for part in _parents(path) + [path]:
         for name in ("cpuset.cpus", "cpuset.mems"):
             with open(os.path.join(target, above, name)) as file:
                 inherited = file.read()
             with open(os.path.join(target, part, name), "w") as file:
                 file.write(inherited)
+        above = part
 
 
 def _delegate(target, path):

@@ -42,15 +42,26 @@ class Starting:
 
     def wait(self) -> None:
         """Return once it is its program. Raises StartError where it is not."""
+        said = self._rest()
+        if said:
+            raise StartError(said.decode("utf-8", "replace"))
+
+    def abandon(self) -> None:
+        """Return once it has ended at its gate, or is its program where it was let through before."""
+        try:
+            self._channel.shutdown(socket.SHUT_WR)
+            self._rest()
+        except OSError:
+            pass  # waited for already
+
+    def _rest(self):
         said = b""
         with self._channel:
             while True:
                 part = self._channel.recv(4096)
                 if not part:
-                    break
+                    return said
                 said += part
-        if said:
-            raise StartError(said.decode("utf-8", "replace"))
 
 
 def spawn(kinds, main, before=None) -> Starting:
