@@ -6,10 +6,15 @@ threads sign through it. Here each request has a connection of its own, which an
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import struct
 from typing import NamedTuple
+
+from shepherd.transport.ssh_errors import Refused
+
+CERTIFICATE = "-cert-v01@openssh.com"
 
 TIMEOUT = 60.0  # seconds; a person may have to confirm the use of a key, or touch it
 _REQUEST_IDENTITIES, _IDENTITIES = 11, 12
@@ -40,9 +45,23 @@ class AgentKey:
     def asbytes(self) -> bytes:
         return self.blob
 
+    def with_certificate(self, path: str) -> AgentKey:
+        """The same key, presenting the certificate in `path`. Raises Refused where it is not one of this key's type."""
+        try:
+            with open(path, "rb") as handle:
+                key_type, encoded = handle.read(65536).split(None, 2)[:2]
+            blob = base64.b64decode(encoded)
+        except (OSError, ValueError) as problem:
+            raise Refused(f"the certificate {path} cannot be used: {problem}") from None
+        if key_type.decode("ascii", "replace") != self.get_name() + CERTIFICATE:
+            raise Refused(f"the certificate {path} is not one for a key of type {self.get_name()}")
+        certified = AgentKey(self._path, self.blob, self.comment)
+        certified.public_blob = PublicBlob(key_type.decode(), blob)
+        return certified
+
     def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> bytes:
         """The signature of `data`. Blocks; raises OSError where the agent will not or cannot."""
-        flags = _RSA_FLAGS.get((algorithm or "").removesuffix("-cert-v01@openssh.com"), 0)
+        flags = _RSA_FLAGS.get((algorithm or "").removesuffix(CERTIFICATE), 0)
         body = bytes([_SIGN_REQUEST]) + _string(self.blob) + _string(data) + struct.pack(">I", flags)
         kind, answer = _ask(self._path, body)
         if kind != _SIGNATURE:

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from shepherd.transport import certificates, known_hosts
+from shepherd.transport.algorithms import HOST_KEYS, choose
 from shepherd.transport.known_hosts import Entry, Files, fingerprint
 from shepherd.transport.ssh_errors import Refused
-from shepherd.transport.ssh_settings import Settings
 
-_CERTIFICATE = "-cert-v01@openssh.com"
-# what is asked for, best first; ssh-rsa (SHA-1) is not
-ALGORITHMS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
+if TYPE_CHECKING:
+    from shepherd.transport.ssh_settings import Settings
 
 
 class HostKeys:
@@ -32,12 +25,12 @@ class HostKeys:
     def algorithms(self) -> tuple[str, ...]:
         """The host key algorithms to ask for: certificates where an authority is known for the host, then the types
         of the keys that we have, so that the server shows the one that can be checked, then the others."""
-        wanted = self._settings.host_key_algorithms or ALGORITHMS
+        wanted = choose("HostKeyAlgorithms", self._settings.host_key_algorithms, HOST_KEYS, HOST_KEYS)
         entries = list(islice(self._files.about(self._settings.known_as), 16))
         certified = any(entry.marker == "@cert-authority" for entry in entries)
         types = {entry.key_type for entry in entries if not entry.marker}
         known = [name for name in wanted if ("ssh-rsa" if name.startswith("rsa-") else name) in types]
-        first = [name + _CERTIFICATE for name in wanted] if certified else []
+        first = [name + certificates.SUFFIX for name in wanted] if certified else []
         return tuple(dict.fromkeys([*first, *known, *wanted]))
 
     def check(self, blob: bytes, address: str) -> None:
@@ -46,13 +39,12 @@ class HostKeys:
         name = settings.known_as
         certificate = certificates.parse(blob) if certificates.is_certificate(blob) else None
         key = certificate.key if certificate else blob
-        for one in (key, certificate.authority if certificate else key):
-            revoked = self._files.revoked(one, name)
-            if revoked:
+        for one in {key, certificate.authority if certificate else key}:
+            place = self._revoked(one, name)
+            if place:
                 raise Refused(
-                    f"{settings.name}: the host key of {name} is revoked: {fingerprint(one)} in "
-                    f"{revoked.file} line {revoked.line}",
-                    hint="somebody may hold the private half of that key; do not connect before the host has a new one",
+                    f"{settings.name}: the host key of {name} is revoked: {fingerprint(one)} in {place}",
+                    hint="somebody may hold the private half of that key: do not connect before the host has a new one",
                 )
         problem = None
         if certificate:
@@ -66,6 +58,14 @@ class HostKeys:
             if any(not entry.marker for entry in self._files.with_key(key, plain)):
                 return
         self._unknown(key, name, address, problem)
+
+    def _revoked(self, key: bytes, name: str) -> str | None:
+        """Where the key is said to be revoked, or None."""
+        entry = self._files.revoked(key, name)
+        if entry:
+            return f"{entry.file} line {entry.line}"
+        path = self._settings.revoked_host_keys
+        return path if path and key in known_hosts.load_keys(path) else None
 
     def _certificate_problem(self, certificate: certificates.Certificate, name: str) -> str | None:
         """Why an authority's word for the host does not count; None where it does."""

@@ -8,13 +8,14 @@ import copy
 import inspect
 import io
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shepherd.transport import Secret, paramiko_lazily
 from shepherd.transport.ssh_errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paramiko import PKey
 
 # Asks the person for the passphrase of a key file; None where nobody can be asked. Set by the command line.
@@ -91,7 +92,7 @@ def _load(path: str, ask: Callable[[str], Secret | None] | None) -> PKey:
         return _wrap(_decode(data, None))
     except TypeError:
         pass  # how cryptography says that it is encrypted
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001  # cryptography names no list of what it raises for damaged files
         raise _unusable(path, data, problem) from None
     passphrase = ask(path) if ask else None
     if passphrase is None:
@@ -101,7 +102,7 @@ def _load(path: str, ask: Callable[[str], Secret | None] | None) -> PKey:
         )
     try:
         return _wrap(_decode(data, passphrase.encode()))
-    except Exception:
+    except Exception:  # noqa: BLE001  # as above
         raise Refused(f"wrong passphrase for the private key {path}") from None
 
 

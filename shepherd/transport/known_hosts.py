@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import fnmatch
 import hashlib
 import hmac
 import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shepherd.transport.ssh_errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 MARKERS = ("@cert-authority", "@revoked")
 _HASH = "|1|"
@@ -103,7 +110,7 @@ class Files:
 def load(path: str) -> KnownHosts:
     """The file at `path`, parsed once for as long as it does not change; empty where there is none."""
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError:
         return KnownHosts()
     return _load(path, status.st_mtime_ns, status.st_size, status.st_ino)
@@ -116,6 +123,26 @@ def _load(path: str, _mtime: int, _size: int, _inode: int) -> KnownHosts:
             return KnownHosts(parse(handle.read(), path))
     except OSError:
         return KnownHosts()
+
+
+def load_keys(path: str) -> frozenset[bytes]:
+    """The keys in a file of public keys, one a line (RevokedHostKeys). Raises Refused where it cannot be read, as
+    going on without it would trust what it revokes."""
+    try:
+        with open(path, "rb") as handle:
+            data = handle.read()
+    except OSError as problem:
+        raise Refused(f"cannot read RevokedHostKeys {path}: {problem.strerror}") from None
+    if data.startswith(b"SSHKRL"):
+        raise Refused(
+            f"RevokedHostKeys {path} is a KRL, which cannot be read here", hint="list the public keys instead"
+        )
+    found = set()
+    for line in data.decode("utf-8", "replace").splitlines():
+        for word in line.split()[:2]:
+            with contextlib.suppress(ValueError):
+                found.add(base64.b64decode(word, validate=True))
+    return frozenset(found)
 
 
 def parse(text: str, file: str = "known_hosts") -> Iterator[Entry]:
@@ -160,7 +187,7 @@ def format_line(host: str, key_type: str, key: bytes, *, hashed: bool = False) -
 
 def append(path: str, host: str, key_type: str, key: bytes, *, hashed: bool = False) -> None:
     """Add a key to the end of a file, in one write, so that others who append at the same time lose nothing."""
-    os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     line = format_line(host, key_type, key, hashed=hashed)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

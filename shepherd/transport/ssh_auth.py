@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd.transport import agent, keys
 from shepherd.transport.known_hosts import fingerprint
 from shepherd.transport.ssh_errors import Refused, Transient
 from shepherd.transport.ssh_pipe import Wakeup
-from shepherd.transport.ssh_settings import Settings
+from shepherd.transport.threads import in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from paramiko import PKey
+
     from shepherd.transport.ssh_session import Client
+    from shepherd.transport.ssh_settings import Settings
 
 PATIENCE = 60.0  # seconds for an answer: PAM may be slow, and a hardware key may wait to be touched
 KEYS_BEFORE_PASSWORD = 5  # sshd allows 6 attempts a connection (MaxAuthTries), so that the password has its turn
@@ -30,10 +35,9 @@ class Offer(NamedTuple):
 class Login:
     """One login. `passwords` False keeps the password from a server that may not be the one meant."""
 
-    def __init__(self, client: Client, settings: Settings, where: str, *, passwords: bool = True) -> None:
+    def __init__(self, client: Client, settings: Settings, *, passwords: bool = True) -> None:
         self._client = client
         self._settings = settings
-        self._where = where
         self._password = settings.password if passwords else None
         self._withheld = settings.password is not None and not passwords
         self._allowed: list[str] | None = None  # the methods the server allows, once it has said so
@@ -47,53 +51,54 @@ class Login:
         raise await self._refused()
 
     async def _with_keys(self) -> bool:
-        loop = asyncio.get_running_loop()
+        if not self._may("publickey"):
+            return False
         count = 0
-        # the list itself asks the agent and looks at files
-        for offer in await loop.run_in_executor(None, lambda: list(offers(self._settings))):
+        for offer in await in_thread(offers, self._settings):
             if not self._may("publickey") or (self._password is not None and count >= KEYS_BEFORE_PASSWORD):
                 return False
             try:
-                key = await loop.run_in_executor(None, offer.load)
+                key = await in_thread(offer.load)
             except Refused as problem:
                 self._problems.append(problem)
                 continue
             count += 1
             self._tried.append(f"key {offer.label} {fingerprint(key.asbytes())}")
-            if await self._attempt(lambda done, key=key: self._client.auth_publickey(self._settings.user, key, done)):
+            if await self._attempt(self._client.auth_publickey, key):
                 return True
         return False
 
     async def _with_password(self) -> bool:
         if self._password is None:
             return False
-        user, password = self._settings.user, str(self._password)
+        password = str(self._password)
         if self._may("password"):
             self._tried.append("password")
-            if await self._attempt(lambda done: self._client.auth_password(user, password, done)):
+            if await self._attempt(self._client.auth_password, password, fallback=False):
                 return True
             if self._may("password"):  # it was refused as wrong, and would be again in the other way
                 return False
         if self._may("keyboard-interactive"):
             self._tried.append("password (keyboard-interactive)")
-            return await asyncio.get_running_loop().run_in_executor(None, self._interactively, user, password)
+            return await in_thread(self._interactively, self._settings.user, password)
         return False
 
     def _may(self, method: str) -> bool:
-        return self._allowed is None or method in self._allowed
+        return method in self._settings.methods and (self._allowed is None or method in self._allowed)
 
-    async def _attempt(self, start: Callable[[Any], object]) -> bool:
-        """Whether the server accepted; False too where it wants another method after this one."""
+    async def _attempt(self, start: Callable[..., object], secret: object, **options: object) -> bool:
+        """Whether the server let us in with this; False too where it wants another method after it."""
         import paramiko
 
         done = asyncio.Event()
         try:
             async with asyncio.timeout(PATIENCE):
-                start(Wakeup(asyncio.get_running_loop(), done.set))
+                event = Wakeup(asyncio.get_running_loop(), done.set)
+                start(self._settings.user, secret, event=event, **options)
                 await done.wait()
         except TimeoutError:
             raise Transient(
-                f"{self._settings.name}: {self._where} did not answer the login within {PATIENCE:g} seconds"
+                f"{self._settings.name}: {self._settings.where} did not answer the login within {PATIENCE:g} seconds"
             ) from None
         except (paramiko.SSHException, OSError, EOFError):  # the connection is gone already
             raise self._hung_up() from None
@@ -134,7 +139,7 @@ class Login:
 
     @property
     def _login(self) -> str:
-        return f"{self._settings.name}: login as {self._settings.user!r} at {self._where}"
+        return f"{self._settings.name}: login as {self._settings.user!r} at {self._settings.where}"
 
     def _attempts(self) -> str:
         return f"tried {', '.join(self._tried)}" if self._tried else "nothing to try"
@@ -142,7 +147,7 @@ class Login:
     async def _refused(self) -> Refused:
         allowed = self._allowed
         if allowed is None:
-            allowed = await asyncio.get_running_loop().run_in_executor(None, self._ask_methods)
+            allowed = await in_thread(self._ask_methods)
         parts = [f"{self._login} refused", self._attempts()]
         if allowed:
             parts.append(f"the server allows {', '.join(allowed)}")
@@ -179,33 +184,46 @@ class Login:
         )
 
 
-def offers(settings: Settings) -> Iterator[Offer]:
+def offers(settings: Settings) -> list[Offer]:
     """The keys to try: those named, then the agent's, then the default files that exist. Blocks on the agent."""
     held = {key.blob: key for key in agent.keys(settings.agent_socket)} if settings.agent_socket else {}
+    found: list[Offer] = []
     used: set[bytes] = set()
     for path in settings.identity_files:
         blob = keys.public_blob(path)
-        yield from _of_file(path, settings.certificate_files, held.get(blob) if blob else None, used, ask=True)
+        found += _of_file(path, settings.certificate_files, held.get(blob) if blob else None, ask=True)
+        if blob:
+            used.add(blob)
     if not settings.identities_only:
         for key in held.values():
             if key.blob not in used:
-                yield Offer(f"{key.comment or 'without a name'} in the agent", lambda key=key: key)
-                used.add(key.blob)
+                found.append(Offer(f"{key.comment or 'without a name'} in the agent", partial(_given, key)))
+        used |= held.keys()
     for path in settings.default_identities:
-        blob = keys.public_blob(path)
-        if os.path.exists(path) and (blob is None or blob not in used):
-            yield from _of_file(path, settings.certificate_files, None, used, ask=False)
+        if os.path.exists(path) and keys.public_blob(path) not in used:
+            found += _of_file(path, settings.certificate_files, None, ask=False)
+    return found
 
 
-def _of_file(
-    path: str, certificates: tuple[str, ...], held: agent.AgentKey | None, used: set[bytes], *, ask: bool
-) -> Iterator[Offer]:
-    """A key file's offers: with each certificate that is its own, then bare; by the agent where that holds it."""
+def _of_file(path: str, certificates: tuple[str, ...], held: agent.AgentKey | None, *, ask: bool) -> list[Offer]:
+    """A key file's offers: with each certificate of its own, then bare; by the agent where that holds it."""
     beside = path + "-cert.pub"
+    found: list[Offer] = []
     for certificate in (*certificates, *([beside] if os.path.exists(beside) else [])):
-        yield Offer(f"{path} with {certificate}", lambda: keys.with_certificate(keys.load(path, ask=ask), certificate))
-    if held is not None:
-        used.add(held.blob)
-        yield Offer(f"{path} in the agent", lambda: held)
+        certified: Callable[[], Any] = partial(_certified, path, certificate, ask=ask)
+        if held is not None:
+            certified = partial(held.with_certificate, certificate)
+        found.append(Offer(f"{path} with {certificate}", certified))
+    if held is None:
+        found.append(Offer(path, partial(keys.load, path, ask=ask)))
     else:
-        yield Offer(path, lambda: keys.load(path, ask=ask))
+        found.append(Offer(f"{path} in the agent", partial(_given, held)))
+    return found
+
+
+def _given(key: agent.AgentKey) -> agent.AgentKey:
+    return key
+
+
+def _certified(path: str, certificate: str, *, ask: bool) -> PKey:
+    return keys.with_certificate(keys.load(path, ask=ask), certificate)

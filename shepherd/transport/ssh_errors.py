@@ -11,3 +11,8 @@ class Transient(Unreachable):
 
 class Refused(Unreachable):
     """It will not work until somebody changes something: wrong key, wrong password, unknown name."""
+
+
+def about(name: str, problem: Unreachable) -> Unreachable:
+    """The same problem, said of the host `name`: a shared jump host fails for all behind it."""
+    return type(problem)(f"{name}: {problem.message}", origin=problem.origin, hint=problem.hint)

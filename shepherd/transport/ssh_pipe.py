@@ -14,21 +14,21 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from shepherd.errors import Unreachable
+from shepherd.transport.threads import beside, in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paramiko import Channel
+
+    from shepherd.errors import Unreachable
 
 ERRORS_KEPT = 64 * 1024
 READ = 256 * 1024
 _PACKET_OVERHEAD = 1024  # what encryption and packet heads may add to one write of 64 KiB, generously
-
-# A thread is taken only while a write waits, and a pipe writes one thing at a time; the bound is the number of hosts.
-_writers: ThreadPoolExecutor | None = None
+_SMALL = 256  # room for a window update, or a goodbye
 
 
 class Wakeup:
@@ -61,16 +61,15 @@ class SshPipe:
 
     def __init__(self, channel: Channel, lost: Callable[[], Unreachable]) -> None:
         self._channel = channel
+        self._buffers: Any = (channel.in_buffer, channel.in_stderr_buffer)
         self._lost = lost
+        self._loop = asyncio.get_running_loop()
         self._errors = bytearray()
         self._turn = asyncio.Lock()  # writes keep their order
-        self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[int | None] = self._loop.create_future()
         self._on_data: Callable[[bytes], None] | None = None
         self._on_close: Callable[[], None] | None = None
         self._reading = False
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._buffers: Any = (channel.in_buffer, channel.in_stderr_buffer)
 
     def start(self, on_data: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
         """Begin to deliver output, in the thread of the event loop that calls this."""
@@ -78,7 +77,7 @@ class SshPipe:
         wakeup = Wakeup(self._loop, self._wake)
         for buffer in self._buffers:
             buffer.set_event(wakeup)
-        wakeup.set()  # what arrived before
+        wakeup.set()  # for what arrived before
 
     async def write(self, data: bytes) -> None:
         """Send `data` in one write where it fits; waits while the far end is slow. Raises Unreachable when broken."""
@@ -88,7 +87,7 @@ class SshPipe:
             self._send(data)
             return
         async with self._turn:
-            await self._loop.run_in_executor(_threads(), self._send, data)
+            await in_thread(self._send, data)
 
     @property
     def errors(self) -> bytes:
@@ -101,12 +100,7 @@ class SshPipe:
 
     def close(self) -> None:
         """End it now. May be called twice."""
-        if self._channel.closed:
-            return
-        if room(self._channel) >= 256:
-            _quietly(self._channel.close)
-        else:  # sending the goodbye would wait for a peer that does not read
-            _threads().submit(_quietly, self._channel.close)
+        close_channel(self._channel)
 
     def _send(self, data: bytes) -> None:
         import paramiko
@@ -115,19 +109,18 @@ class SshPipe:
             self._channel.sendall(data)
         except (OSError, EOFError, paramiko.SSHException):
             raise self._lost() from None
-        transport = self._channel.get_transport()
-        if not transport.is_active():  # paramiko drops what is sent to a dead connection without a word
+        if not self._channel.get_transport().is_active():  # where paramiko drops what it is given without a word
             raise self._lost()
 
     def _wake(self) -> None:
-        """Deliver what has arrived. In the loop; taking data may send a window update, hence the look at `room`."""
+        """Deliver what has arrived. Taking it may send a window update, hence the look at `room`."""
         if self._reading:
             return
         output, errors = self._buffers
         if output.read_ready() or errors.read_ready():
-            if room(self._channel) < 256 and not self._channel.closed:
+            if room(self._channel) < _SMALL and not self._channel.closed:
                 self._reading = True
-                self._loop.run_in_executor(_threads(), self._take).add_done_callback(self._taken)
+                in_thread(self._take).add_done_callback(self._taken)
                 return
             self._deliver(*self._take())
             self._loop.call_soon(self._wake)  # others have their turn before the next piece
@@ -136,13 +129,16 @@ class SshPipe:
 
     def _taken(self, future: asyncio.Future[tuple[bytes, bytes]]) -> None:
         self._reading = False
-        self._deliver(*future.result())
-        self._wake()
+        if not future.cancelled():
+            self._deliver(*future.result())
+            self._wake()
 
     def _take(self) -> tuple[bytes, bytes]:
         output, errors = self._buffers
-        data = self._channel.recv(READ) if output.read_ready() else b""
-        return data, self._channel.recv_stderr(READ) if errors.read_ready() else b""
+        with contextlib.suppress(EOFError):  # the window update of a connection that just broke
+            data = self._channel.recv(READ) if output.read_ready() else b""
+            return data, self._channel.recv_stderr(READ) if errors.read_ready() else b""
+        return b"", b""
 
     def _deliver(self, data: bytes, errors: bytes) -> None:
         if errors:
@@ -160,6 +156,17 @@ class SshPipe:
             on_close()
 
 
+def close_channel(channel: Any) -> None:
+    """Close without waiting: saying goodbye to a peer that does not read would."""
+    if channel.closed:
+        return
+    if room(channel) >= _SMALL:
+        with contextlib.suppress(OSError, EOFError):
+            channel.close()
+    else:
+        beside(channel.close)
+
+
 def room(channel: Any) -> int:
     """How many bytes can be sent on `channel` now without waiting: its window, and the free space below it."""
     transport = channel.get_transport()
@@ -171,24 +178,10 @@ def room(channel: Any) -> int:
 
 
 def _socket_room(sock: socket.socket) -> int:
-    try:
+    with contextlib.suppress(OSError):
         queued = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
         # the kernel counts its own bookkeeping against the buffer, about as much as data (socket(7), SO_SNDBUF)
         return int(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - queued)
-    except OSError:
-        pass
     with contextlib.suppress(OSError, ValueError):  # a system that cannot tell: writable means a few KiB at least
         return 8192 if select.select([], [sock], [], 0)[1] else 0
     return 0
-
-
-def _threads() -> ThreadPoolExecutor:
-    global _writers
-    if _writers is None:
-        _writers = ThreadPoolExecutor(max_workers=4096, thread_name_prefix="ssh-write")
-    return _writers
-
-
-def _quietly(function: Callable[[], object]) -> None:
-    with contextlib.suppress(Exception):  # it is being thrown away
-        function()

@@ -1,31 +1,34 @@
-"""From a connected socket to an authenticated SSH session: key exchange, host key, login."""
+"""From a byte stream to an authenticated SSH session: key exchange, host key, login."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shepherd.errors import Unreachable
 from shepherd.origin import printable
 from shepherd.transport import paramiko_lazily
+from shepherd.transport.algorithms import CIPHERS, MACS, choose
 from shepherd.transport.host_keys import HostKeys
 from shepherd.transport.ssh_auth import Login
+from shepherd.transport.ssh_connection import no_hello
 from shepherd.transport.ssh_errors import Refused, Transient
-from shepherd.transport.ssh_pipe import Wakeup
-from shepherd.transport.ssh_settings import Settings
+from shepherd.transport.ssh_pipe import Wakeup, room
+from shepherd.transport.threads import beside
 
 paramiko_lazily.load()
 import paramiko  # noqa: E402  # after it was loaded without the parts that cost time
+from paramiko.packet import Packetizer  # noqa: E402
 
-# GCM is several times faster than the others here, and its integrity check is built in
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
-MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
+if TYPE_CHECKING:
+    from shepherd.errors import Unreachable
+    from shepherd.transport.ssh_settings import Settings
+
 IDLE_CHECK = 1.0  # seconds between looks of the transport thread at whether it should end; its default is 0.1
 
 
-class Packets(paramiko.Packetizer):
+class Packets(Packetizer):
     def start_handshake(self, timeout: float) -> None:
         """No timer thread for each handshake: `establish` keeps the time."""
 
@@ -37,10 +40,12 @@ class Client(paramiko.Transport):
         super().__init__(sock, packetizer_class=Packets)
         self.farewell = ""
         self._host_key_algorithms = host_key_algorithms
+        known: Any = self  # the tables of what paramiko can do are not in its type stubs
         options = self.get_security_options()
-        options.ciphers = _supported(settings.ciphers, self._cipher_info) or CIPHERS
-        options.digests = _supported(settings.macs, self._mac_info) or MACS
-        options.kex = _supported(settings.key_exchanges, self._kex_info) or options.kex
+        options.ciphers = choose("Ciphers", settings.ciphers, CIPHERS, known._cipher_info)
+        options.digests = choose("MACs", settings.macs, MACS, known._mac_info)
+        options.kex = choose("KexAlgorithms", settings.key_exchanges, tuple(options.kex), known._kex_info)
+        self.use_compression(settings.compression)
         self.banner_timeout = settings.timeout
 
     @property
@@ -51,78 +56,73 @@ class Client(paramiko.Transport):
         m.get_int()
         self.farewell = printable(m.get_text())
 
+    def hang_up(self) -> None:
+        """End the connection and its thread. Never waits."""
+        stream: Any = self.sock
+        if isinstance(stream, socket.socket):
+            # shutdown wakes the thread that reads; a close alone would leave it there until its next look
+            with contextlib.suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
+        elif not stream.closed and room(stream) < 1024:  # a jump host's channel, and its goodbye would wait
+            beside(self._close)
+            return
+        self._close()
 
-async def establish(sock: Any, settings: Settings, where: str, address: str) -> Client:
-    """Key exchange over `sock`, then the host key's check, then the login. Closes `sock` where it fails.
+    def _close(self) -> None:
+        self.close()
+        self.sock.close()
 
-    `where` names the server in messages; `address` is what it was reached by. Raises Unreachable.
+
+async def establish(stream: Any, settings: Settings, address: str) -> Client:
+    """Key exchange over `stream`, then the host key's check, then the login. Closes `stream` where it fails.
+
+    `address` is what the server was reached by, for messages. Raises Unreachable.
     """
-    loop = asyncio.get_running_loop()
-    keys = HostKeys(settings)
-    client = Client(sock, settings, keys.algorithms())
+    try:
+        keys = HostKeys(settings)
+        client = Client(stream, settings, keys.algorithms())
+    except BaseException:
+        stream.close()
+        raise
     try:
         done = asyncio.Event()
         async with asyncio.timeout(settings.timeout):
-            client.start_client(event=Wakeup(loop, done.set))  # type: ignore[arg-type]  # set() is all it calls
+            event: Any = Wakeup(asyncio.get_running_loop(), done.set)
+            client.start_client(event=event)
             await done.wait()
         if not client.is_active():
-            raise _explain(client, settings, where)
-        host_key = client.get_remote_server_key()
-        blob = host_key.public_blob.key_blob if host_key.public_blob else host_key.asbytes()
-        keys.check(blob, address)
-        await Login(client, settings, where, passwords=not keys.doubtful).run()
+            raise _explain(client, settings)
+        shown: Any = client.get_remote_server_key()
+        keys.check(shown.public_blob.key_blob if shown.public_blob else shown.asbytes(), address)
+        await Login(client, settings, passwords=not keys.doubtful).run()
         client.sock.settimeout(IDLE_CHECK)
         return client
     except TimeoutError:
-        hang_up(client)
+        client.hang_up()
         raise Transient(
-            f"{settings.name}: {where} accepted the connection but did not finish the SSH handshake within "
+            f"{settings.name}: {settings.where} accepted the connection but did not finish the SSH handshake within "
             f"{settings.timeout:g} seconds",
             hint="the machine is overloaded, or the path to it drops large packets (MTU)",
         ) from None
     except BaseException:
-        hang_up(client)
+        client.hang_up()
         raise
 
 
-def hang_up(client: Client) -> None:
-    """End the connection and its thread. Never blocks."""
-    # shutdown wakes the thread that reads; a close alone would leave it there until its next look
-    with contextlib.suppress(OSError, AttributeError):
-        client.sock.shutdown(socket.SHUT_RDWR) if isinstance(client.sock, socket.socket) else client.sock.close()
-    client.close()
-    client.sock.close()
-
-
-def _supported(names: tuple[str, ...], known: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(name for name in names if name in known)
-
-
-def _explain(client: Client, settings: Settings, where: str) -> Unreachable:
+def _explain(client: Client, settings: Settings) -> Unreachable:
     problem = client.get_exception()
     text = printable(str(problem or ""))
     if isinstance(problem, paramiko.ssh_exception.IncompatiblePeer):
         return Refused(
-            f"{settings.name}: {where} and this machine share no algorithm: {text}",
+            f"{settings.name}: {settings.where} and this machine share no algorithm: {text}",
             hint="name one that both have with Ciphers, MACs, KexAlgorithms or HostKeyAlgorithms in ssh_config",
         )
     if "Indecipherable" in text:
-        return Refused(f"{settings.name}: what listens at {where} is no SSH server: {text}")
+        return Refused(f"{settings.name}: what listens at {settings.where} is no SSH server: {text}")
     if client.farewell:
-        return Transient(f"{settings.name}: {where} ended the connection: {client.farewell}")
+        return Transient(f"{settings.name}: {settings.where} ended the connection: {client.farewell}")
     if not client.remote_version:
-        return no_hello(settings, where)
+        return no_hello(settings)
     if isinstance(problem, EOFError) or problem is None:
         text = "the connection was closed"
-    return Transient(f"{settings.name}: the SSH handshake with {where} failed: {text}")
-
-
-def no_hello(settings: Settings, where: str, said: str = "") -> Unreachable:
-    """For a server that took the connection and hung up, as one does that has too many logins under way."""
-    what = f": it said {said!r}" if said else ""
-    return Transient(
-        f"{settings.name}: {where} closed the connection before its SSH banner{what}",
-        hint="a server does this when too many logins are under way (MaxStartups in its sshd_config; of a jump host, "
-        "if there is one), when it has banned this address, or when it is not sshd: "
-        "raise MaxStartups or work on fewer hosts at a time (--forks)",
-    )
+    return Transient(f"{settings.name}: the SSH handshake with {settings.where} failed: {text}")
