@@ -29,8 +29,13 @@ _FIRST_STAGE = (
 )
 
 
-def command(interpreter: str | None, token: str, size: int, *, mark: str = "", prefer: str = "") -> str:
-    """The command for the login shell. It then reads a bundle of `size` bytes from its standard input.
+def command(interpreter: str | None, token: str, size: int) -> str:
+    """The command for a login shell; see `words`."""
+    return shlex.join(words(interpreter, token, size))
+
+
+def words(interpreter: str | None, token: str, size: int, *, mark: str = "", prefer: str = "") -> list[str]:
+    """The command, as its words. It reads a bundle of `size` bytes from its standard input.
 
     interpreter  a path or words (`/usr/bin/env python3`); None or `auto…`: found here
     token        letters and digits; the helper's first bytes are `shepherd:TOKEN`
@@ -40,14 +45,14 @@ def command(interpreter: str | None, token: str, size: int, *, mark: str = "", p
     stage = f'{_FLAGS} -c "{_FIRST_STAGE.format(old=TOO_OLD, size=size)}" shepherd-helper {token}'
     greeting = f"echo {mark}; " if mark else ""
     if interpreter and interpreter not in DISCOVER:
-        words = " ".join(shlex.quote(word) for word in shlex.split(interpreter))
-        first = shlex.quote(shlex.split(interpreter)[0])
-        script = f"{greeting}command -v {first} >/dev/null 2>&1 || exit {NO_PYTHON}; exec {words} {stage}"
+        named = shlex.split(interpreter)
+        found = f"command -v {shlex.quote(named[0])} >/dev/null 2>&1"
+        script = f"{greeting}{found} || exit {NO_PYTHON}; exec {shlex.join(named)} {stage}"
     else:
-        candidates = " ".join([shlex.quote(prefer)] if prefer else []) + " " + " ".join(CANDIDATES)
+        candidates = shlex.join((prefer, *CANDIDATES) if prefer else CANDIDATES)
         script = (
-            f"{greeting}for p in {candidates.strip()}; do command -v $p >/dev/null 2>&1 || continue; "
+            f'{greeting}for p in {candidates}; do command -v "$p" >/dev/null 2>&1 || continue; '
             # 126, 127: a wrapper that leads to no Python, such as a version manager's shim
-            f'$p {stage}; s=$?; case $s in {TOO_OLD}|126|127) ;; *) exit $s;; esac; done; exit {NO_PYTHON}'
+            f'"$p" {stage}; s=$?; case $s in {TOO_OLD}|126|127) ;; *) exit $s;; esac; done; exit {NO_PYTHON}'
         )
-    return f"/bin/sh -c {shlex.quote(script)}"
+    return ["/bin/sh", "-c", script]

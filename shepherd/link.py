@@ -20,6 +20,7 @@ from shepherd.remote import wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from shepherd.become import Become
     from shepherd.sources import Source
     from shepherd.transport import Pipe, Transport
 
@@ -62,8 +63,9 @@ class Link:
 
     hello: dict[str, Any]  # of the helper: python ([3, 11, 2]), executable, user, uid, pid
 
-    def __init__(self, pipe: Pipe, host: str, token: str) -> None:
+    def __init__(self, pipe: Pipe, host: str, token: str, interpreter: str | None) -> None:
         self.host = host
+        self.interpreter = interpreter  # as it was asked for
         self._pipe = pipe
         self._mark: bytes | None = f"shepherd:{token}\n".encode()
         self._noise = bytearray()
@@ -88,22 +90,26 @@ class Link:
         bundle = sources.bundle()
         pipe = await transport.open(boot.command(interpreter, token, len(bundle)))
         host = getattr(getattr(transport, "endpoint", None), "host", None) or "the host"
-        link = cls(pipe, host, token)
-        await link._start(bundle, interpreter)
+        return await cls.over(pipe, host, token, interpreter, bundle)
+
+    @classmethod
+    async def over(cls, pipe: Pipe, host: str, token: str, interpreter: str | None, bundle: bytes = b"") -> Self:
+        """The link to a helper that is being started at the far end of `pipe`: it waits for the bundle, if given."""
+        link = cls(pipe, host, token, interpreter)
+        await link._start(bundle)
         return link
 
-    async def _start(self, bundle: bytes, interpreter: str | None) -> None:
+    async def _start(self, bundle: bytes) -> None:
         self._pipe.start(self._received, self._closed)
         try:
             try:
                 await self._pipe.write(bundle)
             except Unreachable:
-                if not self._greeted.done():
-                    self._greeted.set_result(False)  # the shell has ended; what it said tells more than a broken pipe
+                self._greet(False)  # the shell has ended; what it said tells more than a broken pipe
             async with asyncio.timeout(START_TIMEOUT):
                 greeted = await self._greeted
             if not greeted:
-                raise await self._no_hello(interpreter)
+                raise await self._no_hello()
         except TimeoutError:
             self.close()
             raise Unreachable(
@@ -114,8 +120,13 @@ class Link:
             self.close()
             raise
 
-    async def _no_hello(self, interpreter: str | None) -> ShepherdError:
+    def _greet(self, success: bool) -> None:
+        if not self._greeted.done():
+            self._greeted.set_result(success)
+
+    async def _no_hello(self) -> ShepherdError:
         status = await self._pipe.wait()
+        interpreter = self.interpreter
         asked = interpreter is not None and interpreter not in boot.DISCOVER
         if status == boot.NO_PYTHON:
             return NoPython(
@@ -195,6 +206,16 @@ class Link:
         Raises RemoteError where the file cannot be read; what `sink` raises ends the request and is raised here.
         """
         return await self._ask(wire.GET, {"path": path}, "shepherd.remote.download", sink)
+
+    async def become(self, wanted: Become) -> Link:
+        """A second helper, as another user, through this one. Raises BecomeError. Closing this link ends it too."""
+        from shepherd.become import become
+
+        return await become(self, wanted)
+
+    def relay(self, head: dict[str, Any]) -> RelayPipe:
+        """The pipe of a command started by the helper; `head` is that of an OPEN frame (shepherd/remote/relay.py)."""
+        return RelayPipe(self, head)
 
     async def ping(self) -> None:
         """A round trip to the helper, which runs nothing."""
@@ -306,8 +327,7 @@ class Link:
         for kind, number, head, body in frames:
             if kind == wire.HELLO:
                 self.hello = head
-                if not self._greeted.done():
-                    self._greeted.set_result(True)
+                self._greet(True)
                 continue
             request = self._requests.get(number)
             if request is None:
@@ -337,8 +357,7 @@ class Link:
                 request.future.set_exception(error)
 
     def _closed(self) -> None:
-        if not self._greeted.done():
-            self._greeted.set_result(False)
+        self._greet(False)
         self._fail(Unreachable(f"the connection to {self.host} ended{self._heard()}"))
 
     def _fail(self, error: Unreachable) -> None:
@@ -349,3 +368,46 @@ class Link:
         for request in waiting.values():
             if not request.future.done():
                 request.future.set_exception(self._broken)
+
+
+class RelayPipe:
+    """The pipes of a process beside the helper, as a `Pipe` (see shepherd.transport) over that helper's link."""
+
+    def __init__(self, link: Link, head: dict[str, Any]) -> None:
+        self._link = link
+        self._number, self._request = link._new()
+        needed = b"".join(link._sources(sources.target("shepherd.remote.relay")))
+        self._opening = needed + wire.encode(wire.OPEN, self._number, head)
+        self._end: dict[str, Any] = {}
+
+    def start(self, on_data: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
+        self._request.on_data = on_data
+
+        def ended(future: asyncio.Future[dict[str, Any]]) -> None:
+            future.exception()  # seen; `wait` raises it
+            on_close()
+
+        self._request.future.add_done_callback(ended)
+
+    async def write(self, data: bytes) -> None:
+        if self._request.future.done():
+            raise Unreachable(f"the process on {self._link.host} has ended")
+        opening, self._opening = self._opening, b""
+        pieces = (data[at : at + wire.CHUNK] for at in range(0, len(data), wire.CHUNK))
+        frames = b"".join(wire.encode(wire.DATA, self._number, None, piece) for piece in pieces)
+        await self._link._write(opening + frames)
+
+    @property
+    def errors(self) -> bytes:
+        return str(self._end.get("stderr", "")).encode("utf-8", "surrogateescape")
+
+    async def wait(self) -> int | None:
+        """The exit status. Raises RemoteError where the command was refused."""
+        try:
+            self._end = await asyncio.shield(self._request.future)
+        except Unreachable:
+            return None
+        return self._end.get("rc")
+
+    def close(self) -> None:
+        self._link._abandon(self._number)

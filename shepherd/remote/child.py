@@ -29,7 +29,7 @@ def main(helper, request, head, upload, answer, stdout, stderr):
         os.dup2(stderr, 2)
         _die_with(*helper.life)
         file = upload.open() if upload is not None else None
-        _close_all_but(answer, _LIFE, *([] if upload is None else upload.fds()))
+        close_all_but(answer, _LIFE, *([] if upload is None else upload.fds()))
         known = set(sys.modules)
         crashed, result = execute(head, file)
         _flush()
@@ -193,7 +193,7 @@ def _die_with(reader, writer):
     os._exit(70)
 
 
-def _close_all_but(*kept):
+def close_all_but(*kept):
     """A daemon forked by the module without an exec must not hold the connection open."""
     try:
         numbers = [int(name) for name in os.listdir("/dev/fd")]

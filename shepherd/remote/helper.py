@@ -45,7 +45,7 @@ class Helper:
         self.partial = {}  # name: pieces of a source that comes in several frames
         self.own = set()
         self._stopping = False
-        self._paused = False
+        self._full = set()  # Relays that take no more for now
         self.life = os.pipe()  # closes when the helper dies, however it dies: see child.die_with
         self._decoder = wire.Decoder()
         self._poll = select.poll()
@@ -125,11 +125,12 @@ class Helper:
                     raise
                 self.refuse(request, str(error))
 
-    def pause(self, paused):
-        """Stop reading requests while a relayed helper is slower than they come."""
-        if paused != self._paused:
-            self._paused = paused
-            if paused:
+    def hold(self, relay, full):
+        """Read no requests while a relayed helper is slower than they come."""
+        before = bool(self._full)
+        (self._full.add if full else self._full.discard)(relay)
+        if bool(self._full) != before:
+            if self._full:
                 self.forget(self.source)
             else:
                 self.watch(self.source, self._receive)
