@@ -7,8 +7,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from shepherd.become import Become
     from shepherd.engine.step import Step
-    from shepherd.link import Become
 
 
 async def run(step: Step) -> dict[str, Any]:

@@ -23,15 +23,6 @@ async def run(step: Step) -> dict[str, Any]:
     source = step.find("files", words[0])
     args["_name"] = source
     args["_arguments"] = words[1:]
-    args["_rest"] = command.strip()[_length_of_first(command.strip()) :].strip()
     with open(source, "rb") as handle:
         return await step.module(args=args, upload=handle)
 
-
-def _length_of_first(command: str) -> int:
-    """How many characters the first word takes, quotes included."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    lexer.get_token()
-    return lexer.instream.tell()

@@ -22,7 +22,6 @@ OF_JINJA = (
     "trim_blocks",
     "lstrip_blocks",
     "newline_sequence",
-    "output_encoding",
 )
 OF_COPY = (
     "dest backup force follow mode owner group attributes seuser serole setype selevel unsafe_writes validate".split()
@@ -34,14 +33,15 @@ async def run(step: Step) -> dict[str, Any]:
     source = step.find("templates", args["src"])
     if os.path.isdir(source):
         raise ShepherdError(f"{source} is a directory; a template is a file", origin=step.task.origin)
-    options = TemplateOptions(**{name: args[name] for name in OF_JINJA})
-    text = step.run.templates.render_file(source, step.scope, options=options, dest=args["dest"])
+    options = TemplateOptions(**{name: args[name] for name in OF_JINJA}, destination=args["dest"])
+    encoding = args["output_encoding"]
+    text = step.run.templates.render_file(source, step.scope, options=options)
     sent = {name: args[name] for name in OF_COPY}
     if sent["mode"] == "preserve":
         sent["mode"] = f"0{os.stat(source).st_mode & 0o7777:o}"
     sent["_original_basename"] = os.path.basename(source)
     try:
-        content = text.encode(options.output_encoding, "surrogateescape" if options.output_encoding == "utf-8" else "strict")
+        content = text.encode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
     except (LookupError, UnicodeEncodeError) as error:
-        raise ShepherdError(f"output_encoding {options.output_encoding}: {error}", origin=step.task.origin) from None
+        raise ShepherdError(f"output_encoding {encoding}: {error}", origin=step.task.origin) from None
     return await copy.send(step, content, sent)

@@ -30,7 +30,12 @@ def main(argv: list[str] | None = None) -> int:
             importlib.import_module(f"shepherd.cli.{name}").add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=summary, add_help=False)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    unknown = [word for word in rest if word.startswith("-")] if hasattr(options, "words") else rest
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:  # argparse does not take positional words that stand behind options
+        options.words += rest
     if not hasattr(options, "main"):
         parser.print_help()
         return 0 if verb is None and not arguments else 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from shepherd.cli import common
@@ -21,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         description="Play playbooks on the hosts of an inventory. Exit codes: 0 all well, 1 an error, 2 a host failed, "
         "4 a host could not be reached or a file not be understood, 99 interrupted, 250 a bug.",
     )
-    parser.add_argument("playbooks", nargs="+", metavar="PLAYBOOK", help="YAML files")
+    parser.add_argument("words", nargs="+", metavar="PLAYBOOK", help="YAML files")
     common.add_arguments(parser)
     playing = parser.add_argument_group("plays")
     playing.add_argument("-t", "--tags", action="append", default=[], metavar="TAGS", help="only tasks with these tags")
@@ -50,7 +51,7 @@ def main(options: argparse.Namespace) -> int:
         step=options.step,
         force_handlers=options.force_handlers,
     )
-    known = inventory.load(list(settings.inventory_sources))
+    known = inventory.load(settings.inventory_sources, cwd=os.getcwd())
     report = common.report(options)
     for warning in known.warnings:
         report.emit(Message("warning", str(warning)))
@@ -65,7 +66,7 @@ async def _play(options: argparse.Namespace, settings: Options, known: Inventory
 
     run = Run(known, Templates(), settings, report.emit)
     try:
-        playbooks = run.load(options.playbooks)
+        playbooks = run.load(options.words)
         code = await run.play_all(playbooks)
     except asyncio.CancelledError:
         report.emit(run.recap(interrupted=True))
@@ -85,7 +86,7 @@ def _list(options: argparse.Namespace, settings: Options, known: Inventory) -> i
     from shepherd.templating import Templates
 
     run = Run(known, Templates(), settings, lambda _: None)
-    playbooks = run.load(options.playbooks)
+    playbooks = run.load(options.words)
     for playbook in playbooks:
         lines = listing.lines(
             playbook,

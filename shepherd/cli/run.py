@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from shepherd.cli import common
+from shepherd.errors import OptionsError
 from shepherd.origin import Origin
 
 if TYPE_CHECKING:
     from shepherd.engine.options import Options
     from shepherd.inventory import Inventory
+    from shepherd.playbook.model import Play, Task
+
+PLACE = Origin("the command line")
+COMMANDS = ("command", "shell", "script", "raw")  # whose text may hold `=` of its own
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,8 +27,12 @@ def add_parser(subparsers: Any) -> None:
         description="Run one module on the hosts that match a pattern: `shepherd run web -m service -a 'name=nginx "
         "state=restarted'`. Without -m the module is command: `shepherd run all 'uptime -p'`.",
     )
-    parser.add_argument("pattern", help="which hosts: names, groups, globs; all")
-    parser.add_argument("command", nargs="?", help="the command for the module `command`: short for -a")
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="PATTERN [COMMAND]",
+        help="which hosts (names, groups, globs, all), and the command for the module `command`: short for -a",
+    )
     parser.add_argument("-m", "--module-name", default="command", metavar="MODULE", help="the module (command)")
     parser.add_argument("-a", "--args", default="", metavar="ARGS", help="its options: key=value …, or YAML or JSON in {}")
     parser.add_argument("-o", "--one-line", action="store_true", help="a line for each host")
@@ -32,15 +42,18 @@ def add_parser(subparsers: Any) -> None:
 
 def main(options: argparse.Namespace) -> int:
     from shepherd import inventory
-    from shepherd.errors import OptionsError
     from shepherd.report.events import Message
 
-    if options.command is not None:
-        if options.args:
-            raise OptionsError("a command and -a say the same thing: give one of them")
-        options.args = options.command
+    options.pattern, *command = options.words
+    if command:
+        if options.args or len(command) > 1:
+            raise OptionsError(
+                f"one command is enough, and here are {len(command) + bool(options.args)}",
+                hint="put quotes around it: shepherd run all 'uptime -p'",
+            )
+        options.args = command[0]
     settings = common.run_options(options, gather=False)
-    known = inventory.load(list(settings.inventory_sources))
+    known = inventory.load(settings.inventory_sources, cwd=os.getcwd())
     if options.list_hosts:
         hosts = known.select(options.pattern, settings.limit)
         print(f"  hosts ({len(hosts)}):")
@@ -61,13 +74,11 @@ def main(options: argparse.Namespace) -> int:
 
 async def _run(options: argparse.Namespace, settings: Options, known: Inventory, report: Any) -> int:
     from shepherd.engine.run import Run
-    from shepherd.playbook import adhoc
     from shepherd.playbook.model import Playbook
     from shepherd.templating import Templates
 
     run = Run(known, Templates(), settings, report.emit)
-    task = adhoc(options.module_name, options.args, loader=run.loader)
-    play = _play_of(options.pattern, task)
+    play = _play_of(options.pattern, _task(options.module_name, options.args, run.library))
     try:
         code = await run.play_all([Playbook("ad hoc", (play,))])
     except asyncio.CancelledError:
@@ -80,9 +91,29 @@ async def _run(options: argparse.Namespace, settings: Options, known: Inventory,
     return code
 
 
-def _play_of(pattern: str, task: Any) -> Any:
+def _task(module: str, written: str, library: tuple[str, ...]) -> Task:
+    """The task that -m and -a mean; its options are checked here, before any host is reached."""
+    from shepherd import documents
+    from shepherd.arguments import COMMAND_OPTIONS, FREE_FORM, parse_kv
+    from shepherd.playbook.model import Task
+    from shepherd.spec import canonical, load_spec
+
+    name = canonical(module)
+    spec = load_spec(name, library)
+    if written.lstrip().startswith("{") and not written.lstrip().startswith(("{{", "{%")):
+        args = documents.load_text(written, "-a")
+    else:
+        args = parse_kv(written, known=COMMAND_OPTIONS if name in COMMANDS else None)
+        free = args.pop(FREE_FORM, None)
+        if free is not None:
+            if spec.free_form is None:
+                raise OptionsError(f"{name} takes options as key=value, and {free!r} is none")
+            args[spec.free_form] = free
+    spec.check_names(args, PLACE)
+    return Task(action=name, args=args, origin=PLACE)
+
+
+def _play_of(pattern: str, task: Task) -> Play:
     from shepherd.playbook.model import Block, Play
 
-    return Play(
-        name="ad hoc", hosts=pattern, origin=Origin("the command line"), path="ad hoc", gather_facts=False, tasks=Block((task,))
-    )
+    return Play(name="ad hoc", hosts=pattern, origin=PLACE, path="ad hoc", gather_facts=False, tasks=Block((task,)))

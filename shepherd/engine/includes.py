@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from shepherd.engine import plays
 from shepherd.engine.cursor import Position
 from shepherd.errors import ShepherdError
-from shepherd.playbook import load_role, load_tasks
 from shepherd.playbook.model import Block
 from shepherd.report.events import Included
 
@@ -61,6 +60,8 @@ async def insert(
 
 
 def _read(batch: Batch, task: Task, inclusion: _Inclusion) -> Block | None:
+    from shepherd.playbook import load_role, load_tasks
+
     run = batch.run
     found = inclusion.found
     layers = (inclusion.front,) if inclusion.front else ()

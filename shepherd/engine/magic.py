@@ -57,6 +57,14 @@ class Magic(Mapping[str, Any]):
             raise KeyError(name)
         return value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dict's; most names that are asked for are not here, so the miss must be cheap."""
+        read = TABLE.get(name)
+        if read is None:
+            return default
+        value = read(self)
+        return default if value is _ABSENT else value
+
     def __contains__(self, name: object) -> bool:
         if name not in TABLE:
             return False

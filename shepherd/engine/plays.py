@@ -12,7 +12,6 @@ from shepherd.engine.state import HostState
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
 from shepherd.playbook.model import Block, Settings, Task
-from shepherd.playbook.tags import selected
 from shepherd.report.events import Message, NoHosts, PlayStart
 from shepherd.templating import Layer, find_file, is_template
 
@@ -83,6 +82,8 @@ def plan_of(run: Run, play: Play) -> Block:
 
 def prune(block: Block, tags: tuple[str, ...], skip_tags: tuple[str, ...]) -> Block | None:
     """`block` without the tasks that the tags leave out; None where nothing is left."""
+    from shepherd.playbook import selected
+
     if tags == ("all",) and not skip_tags:
         wanted, unwanted = frozenset({"all"}), frozenset[str]()
     else:

@@ -11,7 +11,7 @@ from shepherd.transport import Endpoint, Secret
 
 if TYPE_CHECKING:
     from shepherd.engine.options import Options
-    from shepherd.link import Become
+    from shepherd.become import Become
     from shepherd.playbook.model import Settings
     from shepherd.templating import Scope, Templates
 
@@ -100,7 +100,7 @@ def route(
 def _become(variable: Any, keyword: Any, first: Any, scope: Scope, settings: Settings, options: Options) -> Become | None:
     if not _truth(first(variable("become"), keyword(settings.become), options.become)):
         return None
-    from shepherd.link import Become
+    from shepherd.become import Become
 
     method = str(first(variable("become_method"), keyword(settings.become_method), options.become_method, "sudo"))
     method = short(method)

@@ -39,6 +39,7 @@ class Run:
         self.router = Router(self)
         self.hostvars = HostVars(self)
         self.static_args: dict[Task, tuple[Spec, dict[str, Any]]] = {}
+        self.digests: dict[tuple[str, int, int, int], str] = {}  # SHA-1 of local files, by path, inode, size, mtime
         self.files: dict[str, Any] = {}  # documents read while running (vars_files, include_vars), by path
         self.library: tuple[str, ...] = options.module_path
         self.roles_path: tuple[str, ...] = options.roles_path
@@ -74,7 +75,7 @@ class Run:
         """Read the inventory's sources again; what was learned of hosts stays."""
         from shepherd import inventory
 
-        self.inventory = inventory.load(list(self.options.inventory_sources), cwd=self.inventory_base)
+        self.inventory = inventory.load(self.options.inventory_sources, cwd=self.inventory_base)
         self.variables.refresh_inventory()
         for name, state in self._states.items():
             state.host = self.inventory.host(name) or state.host

@@ -25,7 +25,7 @@ class Variables:
         self._run = run
         self._extra = Layer(run.options.extra_vars, name="extra vars")
         self._inventory: dict[str, list[Layer]] = {}
-        self._roles: dict[int, tuple[Role, list[Layer], list[Layer], list[Layer]]] = {}
+        self._roles: dict[Role | None, tuple[list[Layer], list[Layer], list[Layer]]] = {}
         self._play: Play | None = None
         self._play_layers: list[Layer] = []  # highest first: vars_files, vars_prompt, vars
         self._prompted: Mapping[str, Any] = {}
@@ -103,18 +103,17 @@ class Variables:
 
     def _role_layers(self, role: Role | None) -> tuple[list[Layer], list[Layer], list[Layer]]:
         """A task's role variables: its own role's before its parents', those before the play's other roles'."""
-        kept = self._roles.get(id(role))
+        kept = self._roles.get(role)
         if kept is None:
             chain = list(_chain(role)) if role else []
             others = [other for other in reversed(self._exported) if other not in chain]
             kept = (
-                role,  # type: ignore[assignment]  # held so that its id stays its own
                 [Layer(each.vars, name="role vars") for each in (*chain, *others) if each.vars],
                 [Layer(each.params, name="role params") for each in chain if each.params],
                 [Layer(each.defaults, name="role defaults") for each in (*chain, *others) if each.defaults],
             )
-            self._roles[id(role)] = kept
-        return kept[1], kept[2], kept[3]
+            self._roles[role] = kept
+        return kept
 
 
 def _chain(role: Role) -> Iterator[Role]:
