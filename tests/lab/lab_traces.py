@@ -1,0 +1,54 @@
+"""What a lab leaves in the machine, read without the code under test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+LAB = [sys.executable, "-m", "shepherd.lab"]
+
+
+def lab(*words: str, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LAB, *words], capture_output=True, text=True, check=check, timeout=100, **options)
+
+
+def traces(name: str, bridges: set[str] = frozenset()) -> list[str]:
+    """Everything on this machine that belongs to the lab `name`."""
+    found = [
+        f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if f"shepherd-lab/{name}" in line
+    ]
+    for link in os.listdir("/sys/class/net"):
+        if link.split("-")[0] in bridges:
+            found.append(f"interface {link}")
+    found += [f"file {path}" for path in Path("/run").glob(f"shepherd-lab/{name}*")]
+    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/shepherd-lab/{name}")]
+    return found + [f"process {pid}" for pid in pids(name)]
+
+
+def pids(name: str) -> list[int]:
+    """Processes that live in a host of the lab, by the root of their mount namespace."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and f"shepherd-lab/{name}/" in Path("/proc", entry, "mountinfo").read_text():
+                found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+def bridges(name: str) -> set[str]:
+    """The interfaces on which the lab's addresses are, by its state."""
+    state = json.loads(Path(f"/run/shepherd-lab/{name}/state.json").read_text())
+    return {state["bridge"]} - {""}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs. One that has ended may wait a moment for the machine's init to take note of it."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
