@@ -53,7 +53,9 @@ class Templates:
         tests: Mapping[str, Callable[..., Any]] | None = None,
         lookups: Mapping[str, Lookup] | None = None,
         globals: Mapping[str, Any] | None = None,  # noqa: A002  # Jinja's word for them
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        self.settings = settings or {}  # what the lookup `config` tells
         self._filters = dict(filters or {})
         self._tests = dict(tests or {})
         self._lookups = dict(lookups or {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
@@ -18,10 +19,14 @@ class LookupFailed(UserWarning):
     """A lookup that failed under `errors='warn'`."""
 
 
+@cache
 def table() -> dict[str, Lookup]:
-    from shepherd.templating.lookups import files, lists, settings
+    from shepherd.templating.lookups import files, lists, password, programs, sequence, settings, tables
 
-    return {**files.LOOKUPS, **lists.LOOKUPS, **settings.LOOKUPS}
+    found: dict[str, Lookup] = {}
+    for part in (settings, files, lists, sequence, tables, programs, password):
+        found.update(part.LOOKUPS)
+    return found
 
 
 def find(name: str, more: Mapping[str, Lookup]) -> Lookup:
@@ -49,7 +54,9 @@ def run(
         raise TemplateError(f"errors is {errors!r}; it can be strict, warn or ignore")
     function = find(name, more)
     try:
-        found = function(_sure(terms), Asking(name, dict(options), scope))
+        told = dict(options)
+        directory = told.pop("_directory", "files")
+        found = function(_sure(terms), Asking(name, told, scope, directory))
     except UndefinedVariable:
         raise
     except (ShepherdError, OSError, ValueError, TypeError, LookupError) as error:

@@ -1,0 +1,103 @@
+"""Lookups that ask a program or a web server."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from shepherd.errors import TemplateError
+
+if TYPE_CHECKING:
+    from shepherd.templating.lookups import Lookup
+    from shepherd.templating.lookups.asking import Asking
+
+
+def _output(command: Any, asking: Asking) -> str:
+    done = subprocess.run(
+        str(command),
+        shell=True,  # noqa: S602  # the playbook's author writes a command line for the shell
+        cwd=asking.home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise TemplateError(f"{command!r} returned {done.returncode}" + (f": {said}" if said else ""))
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def pipe(terms: list[Any], asking: Asking) -> list[Any]:
+    return [_output(term, asking).rstrip() for term in terms]
+
+
+def lines(terms: list[Any], asking: Asking) -> list[Any]:
+    return [line for term in terms for line in _output(term, asking).splitlines()]
+
+
+_URL = frozenset(
+    "ca_path follow_redirects force force_basic_auth headers http_agent password split_lines timeout use_proxy "
+    "username validate_certs".split()
+)
+
+
+def url(terms: list[Any], asking: Asking) -> list[Any]:
+    """The lines of what web addresses answer, or the whole text with `split_lines` false."""
+    asking.known(_URL)
+    found: list[str] = []
+    for term in terms:
+        text = _fetched(str(term), asking)
+        found += text.splitlines() if asking.flag("split_lines", True) else [text]
+    return found
+
+
+def _fetched(address: str, asking: Asking) -> str:
+    import base64
+    import urllib.error
+    import urllib.request
+
+    if address.partition(":")[0].lower() not in ("http", "https", "ftp", "file"):
+        raise TemplateError(f"not an address that can be fetched: {address}")
+    headers = {"User-Agent": asking.text("http_agent", "ansible-httpget"), **(asking.get("headers") or {})}
+    if asking.flag("force"):
+        headers["Cache-Control"] = "no-cache"
+    if asking.get("username") is not None:
+        secret = f"{asking.text('username')}:{asking.text('password')}".encode()
+        headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310  # schemes are checked above
+    try:
+        with _opener(asking).open(request, timeout=float(asking.get("timeout", 10))) as answer:
+            return str(answer.read().decode("utf-8", "surrogateescape"))
+    except urllib.error.HTTPError as error:
+        raise TemplateError(f"Received HTTP error for {address} : HTTP Error {error.code}: {error.reason}") from None
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise TemplateError(f"Failed lookup url for {address} : {error}") from None
+
+
+def _opener(asking: Asking) -> Any:
+    import ssl
+    import urllib.request
+
+    context = ssl.create_default_context(cafile=asking.get("ca_path"))
+    if not asking.flag("validate_certs", True):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    handlers: list[Any] = [urllib.request.HTTPSHandler(context=context)]
+    if not asking.flag("use_proxy", True):
+        handlers.append(urllib.request.ProxyHandler({}))
+    if asking.text("follow_redirects", "urllib2").lower() in ("no", "none", "false"):
+        handlers.append(_stay_handler())
+    return urllib.request.build_opener(*handlers)
+
+
+def _stay_handler() -> Any:
+    import urllib.request
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None  # the redirection itself is the answer, an error
+
+    return Stay()
+
+
+LOOKUPS: dict[str, Lookup] = {"pipe": pipe, "lines": lines, "url": url}
