@@ -9,6 +9,8 @@ import errno
 import os
 import stat
 
+from shepherd.remote import attributes, process
+
 CHUNK = 1024 * 1024  # bytes held in memory while copying or digesting
 # rename(2) and open(2) errors that mean "not like this here", where writing into the file itself may still work
 _IN_PLACE = (errno.EPERM, errno.EXDEV, errno.EACCES, errno.ETXTBSY, errno.EBUSY, errno.EROFS)
@@ -109,74 +111,86 @@ class Draft:
     def write(self, data):
         self._file.write(data)
 
-    def copy(self, stream, size=None):
-        """Take the rest of `stream`, or `size` bytes of it. Returns the sha1 of what was taken."""
-        import hashlib
-
-        taken = hashlib.sha1()
+    def copy(self, stream, *digests, size=None):
+        """Take the rest of `stream`, or `size` bytes of it; each of `digests` (hashlib objects) sees them, too."""
         left = size
         while left is None or left > 0:
             data = stream.read(CHUNK if left is None else min(CHUNK, left))
             if not data:
                 break
             self._file.write(data)
-            taken.update(data)
+            for digest in digests:
+                digest.update(data)
             if left is not None:
                 left -= len(data)
-        return taken.hexdigest()
 
     def validate(self, command):
-        """Run `command`, its %s replaced by the draft's path. Returns (exit status, stdout, stderr) as text."""
+        """Run `command`, its %s replaced by the draft's path. Returns status, stdout and stderr."""
         if "%s" not in command:
             self.task.fail("validate must contain %%s: %s" % command)
         import shlex
-        import subprocess
 
         self._file.flush()
+        argv = [word.replace("%s", self.temporary).replace("%%", "%") for word in shlex.split(command)]
         try:
-            process = subprocess.Popen(
-                [word.replace("%s", self.temporary).replace("%%", "%") for word in shlex.split(command)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=dict(os.environ, LANG="C", LC_ALL="C"),
-            )
-            output, errors = process.communicate()
+            return process.run(argv, environment={"LANG": "C", "LC_ALL": "C"})
         except OSError as error:
-            return error.errno, "", str(error)
-        return process.returncode, output.decode("utf-8", "replace"), errors.decode("utf-8", "replace")
+            return process.Finished(error.errno, "", str(error))
 
-    def commit(self, like=None, times=False):
-        """Put the draft in its place. Mode, owner, ACL and other extended attributes are those of the file that was
-        there (or of the file `like`, and its times too where `times` is set); else as open(2) makes them."""
+    def commit(self, desired=None, diff=None, keep=True):
+        """Put the draft in its place. True where the attributes changed from those of the file that was there.
+
+        desired   attributes it is to have (see attributes.wanted), given before anybody can open it
+        diff      filled in with their change
+        keep      start with owner, mode, ACL and other extended attributes of the file that is there. Without it, or
+                  where none is, it starts as open(2) would make it.
+        """
         self._file.flush()
         handle = self._file.fileno()
-        source = like or self.path
         try:
-            old = os.lstat(self.path) if like is None else os.stat(like)
+            old = os.lstat(self.path) if keep else None
         except OSError:
             old = None
         if old is None or not stat.S_ISREG(old.st_mode):
             os.fchmod(handle, 0o666 & ~umask())
         else:
-            _inherit(handle, source, old)
-            if times:
-                os.utime(handle, ns=(old.st_atime_ns, old.st_mtime_ns))
-        os.fsync(handle)
+            _inherit(handle, self.path, old)
+        changed = False
+        if desired:
+            changed = attributes.apply(self.task, self.temporary, desired, diff, place=self.path, early=True)
+        if self._place():
+            rest = {"attributes": desired["attributes"]} if desired and "attributes" in desired else None
+        else:
+            rest = desired
+        if rest:
+            changed |= attributes.apply(self.task, self.path, rest, diff)
+        return changed
+
+    def keep(self, path, old):
+        """Put the draft in its place as a copy of the file at `path`, whose stat is `old`."""
+        self._file.flush()
+        handle = self._file.fileno()
+        _inherit(handle, path, old)
+        os.fchmod(handle, stat.S_IMODE(old.st_mode) & 0o1777)
+        os.utime(handle, ns=(old.st_atime_ns, old.st_mtime_ns))
+        self._place()
+
+    def _place(self):
+        """Rename it; False where that is not possible and the file was written in place instead."""
+        os.fsync(self._file.fileno())
         try:
             os.rename(self.temporary, self.path)
         except OSError as error:
             if not (self.unsafe and error.errno in _IN_PLACE):
                 self.task.fail("Could not replace file: %s: %s" % (self.path, error))
-            self._overwrite()
         else:
             self.temporary = None
-
-    def _overwrite(self):
+            return True
         self._file.seek(0)
         with open(self.path, "wb") as stream:
             for data in chunks(self._file):
                 stream.write(data)
+        return False
 
 
 def _inherit(handle, path, old):
@@ -201,7 +215,8 @@ def _inherit(handle, path, old):
 
 
 def backup(task, path):
-    """Copy the file beside itself, with all its attributes and times. Returns the copy's path; "" where no file is."""
+    """Copy the file beside itself, with its attributes (but no set-id bits) and times. Returns the copy's path; ""
+    where no file is."""
     if not os.path.exists(path):
         return ""
     import time
@@ -209,9 +224,8 @@ def backup(task, path):
     copy = "%s.%d.%s" % (path, os.getpid(), time.strftime("%Y-%m-%d@%H:%M:%S~"))
     try:
         with open(path, "rb") as stream, Draft(task, copy) as draft:
-            for data in chunks(stream):
-                draft.write(data)
-            draft.commit(like=path, times=True)
+            draft.copy(stream)
+            draft.keep(path, os.fstat(stream.fileno()))
     except OSError as error:
         task.fail("Could not make backup of %s to %s: %s" % (path, copy, error))
     return copy

@@ -4,6 +4,7 @@ import os
 import stat
 
 from shepherd.remote import mode as modes
+from shepherd.remote import process
 
 OPTIONS = ("owner", "group", "mode", "attributes", "seuser", "serole", "setype", "selevel")
 FLAG_NAMES = {
@@ -96,11 +97,12 @@ def wanted(task, **overrides):
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def apply(task, path, desired, diff=None):
+def apply(task, path, desired, diff=None, place=None, early=False):
     """Give `path` the attributes in `desired` (see `wanted`); True where something changed or, in check mode, would.
 
     A symbolic link itself is meant, not its target; links have no mode of their own, so `mode` leaves them alone.
-    `diff`, a {"before": {}, "after": {}}, is filled in. Fails the task with the path's `info`.
+    `diff`, a {"before": {}, "after": {}}, is filled in. Fails the task with the `info` of `place` (or of `path`).
+    `early` leaves out chattr(1)'s flags: a file that is immutable can be renamed no more.
     """
     if not desired:
         return False
@@ -112,27 +114,40 @@ def apply(task, path, desired, diff=None):
         if task.check:  # it would just have been made
             return True
         raise
+    target = Target(task, path, place or path, diff)
     changed = False
     if desired.keys() & {"seuser", "serole", "setype", "selevel"} and os.path.isdir(SELINUX):
         from shepherd.remote import selinux
 
-        changed |= selinux.apply(task, path, desired, diff)
+        changed |= selinux.apply(target, desired)
     if "owner" in desired:
-        changed |= _own(task, path, found.st_uid, "owner", desired["owner"], diff)
+        changed |= _own(target, found.st_uid, "owner", desired["owner"])
     if "group" in desired:
-        changed |= _own(task, path, found.st_gid, "group", desired["group"], diff)
+        changed |= _own(target, found.st_gid, "group", desired["group"])
     if "mode" in desired:
         # read again where chown may have taken the set-id bits away
-        changed |= _mode(task, path, os.lstat(path) if changed else found, desired["mode"], diff)
-    if desired.get("attributes"):
-        changed |= _flags(task, path, desired["attributes"], diff)
+        changed |= _mode(target, os.lstat(path) if changed else found, desired["mode"])
+    if desired.get("attributes") and not early:
+        changed |= _flags(target, desired["attributes"])
     return changed
 
 
-def _note(diff, key, before, after):
-    if diff is not None:
-        diff.setdefault("before", {})[key] = before
-        diff.setdefault("after", {})[key] = after
+class Target:
+    """A path that gets attributes, on behalf of a task; `place` is the name to tell the user."""
+
+    def __init__(self, task, path, place, diff):
+        self.task = task
+        self.path = path
+        self.place = place
+        self.diff = diff
+
+    def note(self, key, before, after):
+        if self.diff is not None:
+            self.diff.setdefault("before", {})[key] = before
+            self.diff.setdefault("after", {})[key] = after
+
+    def fail(self, msg, **result):
+        self.task.fail(msg, path=self.place, **dict(result, **info(self.place)))
 
 
 def _number(option, name):
@@ -165,40 +180,40 @@ def _warn_of_unknown(task, desired):
             task.warn(lead + "Create %s up to this point in real play" % what)
 
 
-def _own(task, path, current, option, name, diff):
+def _own(target, current, option, name):
     command, what = ("chown", "user") if option == "owner" else ("chgrp", "group")
     try:
         number = _number(option, name)
     except KeyError:
-        task.fail("%s failed: failed to look up %s %s" % (command, what, name), path=path, **info(path))
+        target.fail("%s failed: failed to look up %s %s" % (command, what, name))
     if number == current:
         return False
-    _note(diff, option, current, number)
-    if not task.check:
+    target.note(option, current, number)
+    if not target.task.check:
         try:
-            os.lchown(path, *((number, -1) if option == "owner" else (-1, number)))
+            os.lchown(target.path, *((number, -1) if option == "owner" else (-1, number)))
         except OSError as error:
-            task.fail("%s failed" % command, path=path, details=str(error), **info(path))
+            target.fail("%s failed" % command, details=str(error))
     return True
 
 
-def _mode(task, path, found, text, diff):
+def _mode(target, found, text):
     try:
         desired = modes.parse(text, found.st_mode)
     except modes.BadMode as error:
-        task.fail(str(error), path=path, details=error.details, **info(path))
+        target.fail(str(error), details=error.details)
     current = stat.S_IMODE(found.st_mode)
     if desired == current:
         return False
-    _note(diff, "mode", modes.show(current), modes.show(desired))
-    if task.check:
+    target.note("mode", modes.show(current), modes.show(desired))
+    if target.task.check:
         return True
     if stat.S_ISLNK(found.st_mode):
         return False
     try:
-        os.chmod(path, desired)
+        os.chmod(target.path, desired)
     except OSError as error:
-        task.fail("chmod failed", path=path, details=str(error), **info(path))
+        target.fail("chmod failed", details=str(error))
     return True
 
 
@@ -208,47 +223,34 @@ def flags(path):
     Empty values where there is no lsattr, or the file system has no such flags.
     """
     result = {"version": None, "attributes": [], "attr_flags": ""}
-    status, words, _ = _run("lsattr", ["-vd", path])
-    words = words.split()
-    if status == 0 and len(words) > 1:
-        letters = words[1].decode("ascii", "replace").replace("-", "")
-        result["version"] = words[0].decode("ascii", "replace")
+    try:
+        found = process.run(["lsattr", "-vd", path])
+    except OSError:
+        return result
+    words = found.stdout.split()
+    if found.status == 0 and len(words) > 1:
+        letters = words[1].replace("-", "")
+        result["version"] = words[0]
         result["attr_flags"] = letters
         result["attributes"] = [FLAG_NAMES[letter] for letter in letters if letter in FLAG_NAMES]
     return result
 
 
-def _flags(task, path, text, diff):
+def _flags(target, text):
     """chattr(1). A flag that is there already is no change, whichever operator asks for it."""
     operator, letters = (text[0], text[1:]) if text[0] in "+-=" else ("=", text)
-    current = flags(path)["attr_flags"]
+    current = flags(target.path)["attr_flags"]
     have, want = set(current), set(letters)
     if (have == want) if operator == "=" else (want <= have) if operator == "+" else not (want & have):
         return False
-    _note(diff, "attributes", current, operator + letters)
-    if not task.check:
-        status, output, errors = _run("chattr", [operator + letters, path])
-        if status != 0:
-            details = "Error while setting attributes: " + (output + errors).decode("utf-8", "replace")
-            task.fail("chattr failed", path=path, details=details, **info(path))
+    target.note("attributes", current, operator + letters)
+    if not target.task.check:
+        try:
+            done = process.run(["chattr", operator + letters, target.path])
+            problem = done.stdout + done.stderr if done.status else None
+        except OSError as error:
+            problem = str(error)
+        if problem is not None:
+            details = "Error while setting attributes: " + problem
+            target.fail("chattr failed", details=details)
     return True
-
-
-def _run(program, arguments):
-    """(exit status, stdout, stderr) as bytes; status 127 where there is no such program."""
-    import subprocess
-
-    environment = dict(os.environ, LC_ALL="C", PATH=os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin")
-    argv = [program] + [word if isinstance(word, bytes) else os.fsencode(word) for word in arguments]
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-        )
-    except OSError as error:
-        return 127, b"", str(error).encode()
-    output, errors = process.communicate()
-    return process.returncode, output, errors
