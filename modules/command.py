@@ -8,13 +8,24 @@ SPEC = {
     " expanded in the arguments, but `<`, `>`, `|`, `;`, `&` and `*` mean nothing special. Use `shell` for those.",
     "options": {
         "cmd": {"type": "str", "help": "The command and its arguments, split as a shell would split the words."},
-        "argv": {"type": "list", "elements": "str", "help": "The command as a list, in place of `cmd`; nothing is split."},
+        "argv": {
+            "type": "list",
+            "elements": "str",
+            "help": "The command as a list, in place of `cmd`; nothing is split.",
+        },
         "chdir": {"type": "path", "help": "Run it in this directory."},
         "creates": {"type": "path", "help": "A path or glob pattern. Where it exists, the command does not run."},
-        "removes": {"type": "path", "help": "A path or glob pattern. Where it does not exist, the command does not run."},
+        "removes": {
+            "type": "path",
+            "help": "A path or glob pattern. Where it does not exist, the command does not run.",
+        },
         "stdin": {"type": "str", "help": "What the command reads on its standard input."},
         "stdin_add_newline": {"type": "bool", "default": True, "help": "End `stdin` with a newline."},
-        "strip_empty_ends": {"type": "bool", "default": True, "help": "Cut empty lines from the end of stdout and stderr."},
+        "strip_empty_ends": {
+            "type": "bool",
+            "default": True,
+            "help": "Cut empty lines from the end of stdout and stderr.",
+        },
         "expand_argument_vars": {
             "type": "bool",
             "default": True,

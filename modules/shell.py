@@ -2,17 +2,24 @@
 
 SPEC = {
     "summary": "Run a command line in a shell",
-    "description": "Hands the text to `/bin/sh -c`, with pipes, redirections, variables and everything else a shell knows."
-    " Where none of that is needed, `command` is safer.",
+    "description": "Hands the text to `/bin/sh -c`, with pipes, redirections, variables and everything else a shell"
+    " knows. Where none of that is needed, `command` is safer.",
     "options": {
         "cmd": {"type": "str", "help": "The command line."},
         "chdir": {"type": "path", "help": "Run it in this directory."},
         "creates": {"type": "path", "help": "A path or glob pattern. Where it exists, the command does not run."},
-        "removes": {"type": "path", "help": "A path or glob pattern. Where it does not exist, the command does not run."},
+        "removes": {
+            "type": "path",
+            "help": "A path or glob pattern. Where it does not exist, the command does not run.",
+        },
         "executable": {"type": "path", "help": "The shell to use in place of `/bin/sh`, as an absolute path."},
         "stdin": {"type": "str", "help": "What the command reads on its standard input."},
         "stdin_add_newline": {"type": "bool", "default": True, "help": "End `stdin` with a newline."},
-        "strip_empty_ends": {"type": "bool", "default": True, "help": "Cut empty lines from the end of stdout and stderr."},
+        "strip_empty_ends": {
+            "type": "bool",
+            "default": True,
+            "help": "Cut empty lines from the end of stdout and stderr.",
+        },
     },
     "free_form": "cmd",
     "returns": {

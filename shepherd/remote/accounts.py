@@ -90,9 +90,9 @@ def group_called(text, local=False):
     return found
 
 
-def memberships(name, local=False):
-    """The names of the groups that list the user as a member."""
-    return set(found.name for found in groups(local) if name in found.members)
+def memberships(name, primary, local=False):
+    """The names of the groups that list the user as a member, without the one whose number is `primary`."""
+    return {found.name for found in groups(local) if name in found.members and found.gid != primary}
 
 
 def shadow(name):

@@ -10,6 +10,9 @@ import signal
 import time
 from collections import namedtuple
 
+if not hasattr(os, "posix_spawnp"):
+    import subprocess
+
 SILENCE = 0.1  # seconds between looks whether a silent command has ended
 READ = 64 * 1024
 
@@ -18,7 +21,7 @@ READ = 64 * 1024
 Finished = namedtuple("Finished", "status stdout stderr")
 
 
-class TimedOut(Exception):
+class CommandTimeoutError(Exception):
     """The command did not end in time and was killed. `stdout` and `stderr` hold what it had written."""
 
     def __init__(self, argv, timeout, stdout, stderr):
@@ -28,7 +31,7 @@ class TimedOut(Exception):
 
 
 def run(argv, stdin=None, environment=None, cwd=None, timeout=None):
-    """Run `argv` to its end. Raises OSError when it cannot be started, TimedOut after `timeout` seconds.
+    """Run `argv` to its end. Raises OSError when it cannot be started, CommandTimeoutError after `timeout` seconds.
 
     stdin        bytes or text to give it; None: it reads an empty one
     environment  a dict of variables to add to ours; those that are None are taken away
@@ -70,7 +73,7 @@ def run(argv, stdin=None, environment=None, cwd=None, timeout=None):
         for fd in pipes:
             os.close(fd)
     if status is None:
-        raise TimedOut(argv, timeout, _text(out), _text(err))
+        raise CommandTimeoutError(argv, timeout, _text(out), _text(err))
     return Finished(status, _text(out), _text(err))
 
 
@@ -104,14 +107,10 @@ def _spawn(argv, ends, environment):
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, ends[0], 1), (os.POSIX_SPAWN_DUP2, ends[1], 2)]
     # Python ignores these two, and what is ignored stays so over an exec
-    return os.posix_spawnp(
-        argv[0], argv, environment, file_actions=actions, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-    )
+    return os.posix_spawnp(argv[0], argv, environment, file_actions=actions, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
 
 
 def _popen(argv, ends, environment):
-    import subprocess
-
     stdin = ends[2] if len(ends) > 2 else subprocess.DEVNULL
     process = subprocess.Popen(argv, stdin=stdin, stdout=ends[0], stderr=ends[1], env=environment)
     process.returncode = 0  # it is waited for here, not by that object
@@ -136,15 +135,15 @@ def _talk(pid, pipes, feed, deadline):
         if not ready:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                return _status(status)
+                return exit_status(status)
     while deadline is not None:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return _status(status)
+            return exit_status(status)
         if time.monotonic() > deadline:
             return _kill(pid)
         time.sleep(0.01)
-    return _status(os.waitpid(pid, 0)[1])
+    return exit_status(os.waitpid(pid, 0)[1])
 
 
 def _kill(pid):
@@ -173,5 +172,6 @@ def _write(fd, pipes):
     return bool(pipes[fd])
 
 
-def _status(status):
+def exit_status(status):
+    """What waitpid(2) told, as an exit status; negative: the signal that ended it."""
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
