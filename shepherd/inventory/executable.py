@@ -11,7 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
-from shepherd.origin import Origin
+from shepherd.origin import Origin, Text
 
 if TYPE_CHECKING:
     from shepherd.inventory.inventory import Inventory
@@ -84,12 +84,18 @@ def _json(printed: str | None, path: str, asked: str) -> dict[str, Any]:
     if not (printed or "").strip() and asked != "--list":
         return {}
     try:
-        found = json.loads(printed or "")
+        found = json.loads(printed or "", object_hook=lambda made: _unsafe(made, path))
     except (ValueError, RecursionError) as error:
         hint = f"run {path} {asked if asked == '--list' else '--host ' + asked} and look at what it prints"
         raise ParseError(f"{path} did not print JSON: {error}", hint=hint) from None
     expected: dict[str, Any] = _expect(found, dict, "what it prints", path)
     return expected
+
+
+def _unsafe(made: dict[str, Any], path: str) -> Any:
+    """What `--list` prints for text that is never a template."""
+    text = made.get("__ansible_unsafe") if len(made) == 1 else None
+    return Text(text, Origin(path), literal=True) if isinstance(text, str) else made
 
 
 def _expect(value: Any, kind: type, what: str, path: str) -> Any:

@@ -7,7 +7,6 @@ line of `[group:vars]` is split at its first `=`, and what follows is typed as i
 from __future__ import annotations
 
 import re
-import shlex
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from shepherd.errors import ParseError, nearest
 from shepherd.inventory.host import NOTHING
 from shepherd.inventory.literals import literal
 from shepherd.inventory.names import expand
+from shepherd.inventory.words import split
 from shepherd.origin import Origin, Text
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
-_NEEDS_SHELL = re.compile(r"""['"\\#]|[^\x20-\x7e\t]""")  # where str.split would not do what shlex does
 _KINDS = ("hosts", "vars", "children")
 
 
@@ -101,13 +100,10 @@ class _Reader:
             ) from None
 
     def add_hosts(self, line: str, group: Group) -> None:
-        if _NEEDS_SHELL.search(line):
-            try:
-                words = shlex.split(line, comments=True)
-            except ValueError as error:
-                raise self.error(f"cannot split this line: {str(error).lower()}", line) from None
-        else:
-            words = line.split()
+        try:
+            words = split(line)
+        except ValueError as error:
+            raise self.error(f"cannot split this line into words: {error}", line) from None
         try:
             names, port = expand(words[0])
         except ValueError as error:

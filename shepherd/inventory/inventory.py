@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shepherd.inventory import patterns
 from shepherd.inventory.group import Group, ancestry, depths
 from shepherd.inventory.host import NOTHING, Host
+from shepherd.inventory.names import split_port
 from shepherd.inventory.variable_files import VariableFiles
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Inventory:
         self.sources: list[str] = []
         self.directories: list[str] = list(directories)
         self._files: dict[str, VariableFiles] = {}
+        self._found_places: dict[str | None, list[VariableFiles]] = {}
         self._implicit: dict[str, Host] = {}
         self._layers: dict[tuple[tuple[Group, ...], str | None], list[Mapping[str, Any]]] = {}
         self._sorted: dict[tuple[Group, ...], tuple[Group, ...]] = {}
@@ -66,8 +68,10 @@ class Inventory:
         groups: Iterable[str] = (),
         vars: Mapping[str, Any] = NOTHING,  # noqa: A002 # the field's word
     ) -> Host:
-        """While playing: the host `name`, made where it is new, in `groups` too, with `vars` over those it has."""
-        host = self.place(name, self.top, vars, None)
+        """While playing: the host `name`, made where it is new, in `groups` too, with `vars` over those it has.
+        A port may stand behind the name. Raises ValueError for a name that ends in a colon."""
+        name, port = split_port(name)
+        host = self.place(name, self.top, vars, None, port)
         for group in groups:
             self.add_group(group).join(host)
         self.settle([host])
@@ -127,6 +131,8 @@ class Inventory:
 
     def review(self) -> None:
         """Warn of what is understood, but seldom meant."""
+        if not self.hosts:
+            self.warn("there is no host in the inventory: only localhost can be reached")
         for name in self.groups.keys() & self.hosts.keys():
             self.warn(f"a group and a host are both called {name!r}: patterns mean the group")
         odd = [name for name in self.groups if not _IDENTIFIER.fullmatch(name)]
@@ -199,17 +205,22 @@ class Inventory:
     def host_layers(self, host: Host, playbook_dir: str | None = None) -> list[Mapping[str, Any]]:
         """The mappings that hold `host`'s variables, highest precedence first. They are shared between hosts:
         read only. Files are read when first asked for; raises ParseError for those that cannot be understood."""
-        layers: list[Mapping[str, Any]] = []
-        for files in reversed(self._places(playbook_dir)):
-            layers += files.of_host(host.name)
-        if host.vars:
-            layers.append(host.vars)
-        return layers + self._group_layers(host.groups, playbook_dir)
+        return self.own_layers(host, playbook_dir) + self._inherited_layers(host.groups, playbook_dir)
 
-    def _group_layers(self, groups: tuple[Group, ...], playbook_dir: str | None) -> list[Mapping[str, Any]]:
+    def own_layers(self, host: Host, playbook_dir: str | None = None) -> list[Mapping[str, Any]]:
+        """As `host_layers`, without what comes from groups."""
+        layers = [layer for files in self._places(playbook_dir) for layer in files.of_host(host.name)]
+        return [*layers, host.vars] if host.vars else layers
+
+    def group_layers(self, group: Group, playbook_dir: str | None = None) -> list[Mapping[str, Any]]:
+        """The variables of one group alone, highest precedence first."""
+        layers = [layer for files in self._places(playbook_dir) for layer in files.of_group(group.name)]
+        return [*layers, group.vars] if group.vars else layers
+
+    def _inherited_layers(self, groups: tuple[Group, ...], playbook_dir: str | None) -> list[Mapping[str, Any]]:
         found = self._layers.get((groups, playbook_dir))
         if found is None:
-            places = self._places(playbook_dir)[::-1]
+            places = self._places(playbook_dir)
             ordered = self.groups_of(groups)[::-1]
             found = [layer for files in places for group in ordered for layer in files.of_group(group.name)]
             found += [layer for files in places for layer in files.of_group("all")]
@@ -218,12 +229,9 @@ class Inventory:
         return found
 
     def _places(self, playbook_dir: str | None) -> list[VariableFiles]:
-        """Where group_vars and host_vars may be, lowest precedence first."""
-        directories = [*self.directories, playbook_dir] if playbook_dir else self.directories
-        return [self.variable_files(directory) for directory in directories]
-
-    def variable_files(self, directory: str) -> VariableFiles:
-        found = self._files.get(directory)
-        if found is None:
-            found = self._files[directory] = VariableFiles(directory)
-        return found
+        """Where group_vars and host_vars may be, highest precedence first."""
+        if playbook_dir not in self._found_places:
+            directories = dict.fromkeys([*self.directories, playbook_dir] if playbook_dir else self.directories)
+            files = [self._files.setdefault(directory, VariableFiles(directory)) for directory in directories]
+            self._found_places[playbook_dir] = files[::-1]
+        return self._found_places[playbook_dir]

@@ -8,14 +8,15 @@ import warnings
 from typing import Any
 
 # What can be told from its look, because asking Python's parser costs ten times as much as all the rest of a line.
-_PLAIN = re.compile(r"[A-Za-z_/][\w./:@~-]*|[0-9]+\.[0-9]+\.[0-9.]+")
+_PLAIN = re.compile(r"[A-Za-z_/][\w./:@~-]*|[0-9]+\.[0-9]+\.[0-9.]+|(0|[1-9][0-9]{0,17})")
 _WORDS = {"True": True, "False": False, "None": None}
 
 
 def literal(text: str) -> Any:
     """The value that `text` writes: a number, boolean, None, string in quotes, list, tuple, set, dict; or the text."""
-    if _PLAIN.fullmatch(text):
-        return _WORDS.get(text, text)
+    plain = _PLAIN.fullmatch(text)
+    if plain:
+        return int(text) if plain[1] else _WORDS.get(text, text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # invalid escapes in what is only perhaps a literal

@@ -11,22 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _RANGE = re.compile(r"\[([^\[\]]*)\]")
-_PORT = re.compile(r"(?:\[([^\[\]]+)\]|((?:[^:\[\]]|\[[^\[\]]*\])+)):([0-9]+)")
+_PORT = re.compile(r"(?:\[([^\[\]]+)\]|((?:[^:\[\]]|\[[^\[\]]*\])+)):([0-9]{1,9})")
 
 
 def expand(written: str) -> tuple[Sequence[str], int | None]:
     """The names that `written` stands for, and the port behind them or None. Raises ValueError."""
-    port = None
-    if ":" in written:
-        if written.endswith(":"):
-            raise ValueError(f"a host name cannot end in ':': {written!r}")
-        with_port = _PORT.fullmatch(written)
-        if with_port:
-            port = int(with_port[3])
-            if with_port[1]:  # the brackets only keep an IPv6 address from its port
-                return [with_port[1]], port
-            written = with_port[2]
-    return (_expand_ranges(written) if "[" in written else [written]), port
+    name, port = split_port(written)
+    return (_expand_ranges(name) if "[" in name else [name]), port
+
+
+def split_port(written: str) -> tuple[str, int | None]:
+    """The name, and the port behind it or None. A bare IPv6 address has none. Raises ValueError."""
+    if ":" not in written:
+        return written, None
+    if written.endswith(":"):
+        raise ValueError(f"a host name cannot end in ':': {written!r}")
+    found = _PORT.fullmatch(written)
+    if not found:
+        return written, None
+    return found[1] or found[2], int(found[3])  # the brackets only keep an IPv6 address from its port
 
 
 def _expand_ranges(written: str) -> list[str]:

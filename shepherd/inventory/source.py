@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shepherd.errors import ParseError, ShepherdError
-from shepherd.inventory import executable, ini
+from shepherd.inventory import ini
 from shepherd.inventory.host import NOTHING
 from shepherd.inventory.inventory import Inventory
 from shepherd.inventory.names import expand
@@ -56,8 +56,14 @@ def read(path: str, inventory: Inventory) -> None:
     elif not os.path.exists(path):
         hint = f"for a host of that name put a comma behind it: -i {os.path.basename(path)},"
         raise ParseError(f"there is no inventory {path}", hint=hint)
-    elif not (os.access(path, os.X_OK) and executable.parse(path, inventory)):
+    elif not (os.access(path, os.X_OK) and _executable(path, inventory)):
         _file(path, inventory)
+
+
+def _executable(path: str, inventory: Inventory) -> bool:
+    from shepherd.inventory import executable  # not before it is needed: subprocess takes a while to import
+
+    return executable.parse(path, inventory)
 
 
 def _host_list(source: str, inventory: Inventory) -> None:
@@ -92,6 +98,11 @@ def _directory(path: str, inventory: Inventory) -> None:
 
 def _file(path: str, inventory: Inventory) -> None:
     text = _text(path)
+    if path.endswith(".toml"):
+        from shepherd.inventory import toml
+
+        toml.parse(text, path, inventory)
+        return
     if path.endswith(".ini") or not (path.endswith(_YAML_NAMES) or _looks_like_yaml(text)):
         ini.parse(text, path, inventory)
         return
