@@ -1,9 +1,19 @@
-"""The forked process: run one module, answer, end. It never returns into the helper's loop."""
+"""The forked process: run one module, answer, end. It never returns into the helper's loop.
 
+What it does first is counted in pages: the first write to a page of the helper's memory, be it a reference count,
+copies the page. So nothing here walks through large structures, and nothing is imported that the helper could have.
+"""
+
+import gc
 import os
 import signal
 import struct
 import sys
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 from shepherd.remote import wire
 from shepherd.remote.task import Failure, Task, expand
@@ -12,25 +22,38 @@ ANSWER = struct.Struct(">BI")  # did it crash, the size of the RESULT frame afte
 STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
+FDS = 256  # more than a helper ever has open
+
+_forked = False
+
+
 class Terminated(BaseException):
     """SIGTERM: the time is up or the user gave up. Raised, so that modules clean up in their `finally`."""
 
 
-def main(helper, request, head, upload, answer, stdout, stderr):
-    """Never returns. `answer`, `stdout` and `stderr` are the writing ends of pipes to the helper."""
+def on_signal(*_):
+    """SIGTERM and SIGHUP in a forked process; the helper itself sees False and ends in its own way."""
+    global _forked
+    if _forked:
+        _forked = False  # once is enough: what cleans up is not to be interrupted
+        raise Terminated
+
+
+def main(helper, request, head, upload, life, answer, stdout, stderr):
+    """Never returns. `answer`, `stdout` and `stderr` are the writing ends of pipes to the helper; `life`: see _die_with."""
+    global _forked
     status = 70
     try:
         os.setsid()  # a process group of its own, to be ended as a whole; and no terminal
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, _terminate)
+        _forked = True
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        _die_with(*helper.life)
         file = upload.open() if upload is not None else None
-        close_all_but(answer, _LIFE, *([] if upload is None else upload.fds()))
-        known = set(sys.modules)
+        close_all_but(answer, life, *([] if upload is None else upload.fds()))
+        _die_with(life)
+        gc.enable()
+        known = len(sys.modules)
         crashed, result = execute(head, file)
         _flush()
         frame = _frame(request, result)
@@ -38,7 +61,10 @@ def main(helper, request, head, upload, answer, stdout, stderr):
             crashed, result = True, _failure("The module's result is not plain data: %s" % _unfit(result))
             frame = _frame(request, result)
         _write(answer, ANSWER.pack(crashed, len(frame)) + frame)
-        _write(answer, "\n".join(_learned(known, helper)).encode())
+        if len(sys.modules) > known:
+            _write(answer, "\n".join(_learned(known, helper)).encode())
+        if fcntl is not None:
+            fcntl.fcntl(life, fcntl.F_SETOWN, 0)  # what the module leaves running on purpose may live on
         status = 0
     except Terminated:
         status = 128 + signal.SIGTERM
@@ -52,7 +78,8 @@ def main(helper, request, head, upload, answer, stdout, stderr):
 def execute(head, upload=None):
     """Run the module that the RUN head names: (did it crash, its result)."""
     try:
-        os.environ.update(head.get("environment") or {})
+        if "environment" in head:
+            os.environ.update(head["environment"])
         name = head["module"]
         __import__(name)
         module = sys.modules[name]
@@ -147,16 +174,9 @@ def _flush():
             pass
 
 
-def _terminate(*_):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what cleans up is not to be interrupted
-    raise Terminated
-
-
 def _learned(known, helper):
     """What this run imported and the helper may import for the next one."""
-    for name, module in list(sys.modules.items()):
-        if name in known:
-            continue
+    for name, module in list(sys.modules.items())[known:]:
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or ""
         standard = origin in ("built-in", "frozen") or (
             origin.startswith(STANDARD_LIBRARY) and "-packages" not in origin
@@ -165,43 +185,30 @@ def _learned(known, helper):
             yield name
 
 
-_LIFE = -1
-
-
-def _die_with(reader, writer):
+def _die_with(life):
     """Have the kernel kill this process group when the helper dies, however it dies.
 
-    The helper alone holds the writing end. When that closes, the kernel signals the owner of the reading end, which
-    we make this group (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC). The owner belongs to an open file description, so each
-    run opens its own. Linux with /proc only; elsewhere the group outlives a helper that was killed with SIGKILL.
+    `life` is the reading end of a pipe whose writing end the helper alone holds. When that closes, the kernel signals
+    the owner of the reading end, which we make this group (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC). Linux only;
+    elsewhere the group outlives a helper that was killed with SIGKILL.
     """
-    global _LIFE
-    os.close(writer)
     try:
-        import fcntl
-
-        _LIFE = fd = os.open("/proc/self/fd/%d" % reader, os.O_RDONLY | os.O_NONBLOCK)
-        fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpid())
-        fcntl.fcntl(fd, 10, signal.SIGKILL)  # F_SETSIG has no name in the fcntl module
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-    except (OSError, ImportError, AttributeError):
+        fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(life, 10, int(signal.SIGKILL))  # F_SETSIG has no name in the fcntl module
+        fcntl.fcntl(life, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    except (OSError, AttributeError):
         return
     try:
-        os.read(fd, 1)
+        os.read(life, 1)
     except BlockingIOError:
-        return  # somebody holds the writing end: the helper lives
+        return  # the helper lives
     os._exit(70)
 
 
 def close_all_but(*kept):
     """A daemon forked by the module without an exec must not hold the connection open."""
-    try:
-        numbers = [int(name) for name in os.listdir("/dev/fd")]
-    except OSError:
-        numbers = range(3, 1024)
-    for fd in numbers:
-        if fd > 2 and fd not in kept:
-            try:
-                os.close(fd)
-            except OSError:
-                pass  # that of the listing itself
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = max(low, fd + 1)
+    os.closerange(low, FDS)

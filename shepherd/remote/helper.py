@@ -19,6 +19,7 @@ backpressure: a process that prints faster than the network takes it waits. What
 not block, or two helpers could wait for each other; see relay.py.
 """
 
+import gc
 import os
 import select
 import signal
@@ -26,7 +27,7 @@ import sys
 import time
 from errno import EAGAIN
 
-from shepherd.remote import wire
+from shepherd.remote import child, wire
 from shepherd.remote.run import GRACE, Run
 
 READ = 256 * 1024
@@ -46,7 +47,6 @@ class Helper:
         self.own = set()
         self._stopping = False
         self._full = set()  # Relays that take no more for now
-        self.life = os.pipe()  # closes when the helper dies, however it dies: see child.die_with
         self._decoder = wire.Decoder()
         self._poll = select.poll()
         self._handlers = {}
@@ -79,6 +79,7 @@ class Helper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
+        gc.disable()
         signal.set_wakeup_fd(writer)
         self.watch(reader, lambda: self._signalled(reader))
         self.watch(self.source, self._receive)
@@ -136,6 +137,7 @@ class Helper:
                 self.watch(self.source, self._receive)
 
     def _stop(self, *_):
+        child.on_signal()
         self._stopping = True
 
     def _signalled(self, reader):

@@ -5,6 +5,7 @@ which is passed on as it is, then the names of what it imported. The answer goes
 not matter who else still holds the pipes: a service that was started may keep its standard output open for ever.
 """
 
+import gc
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from shepherd.remote.child import ANSWER
 
 TAIL = 64 * 1024  # bytes of output kept for the report of a crash
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+_freeze = getattr(gc, "freeze", lambda: None)  # 3.7: keeps a collection in the child from touching every page
 
 
 class Run:
@@ -27,22 +29,21 @@ class Run:
         self.expired = False
         self.received = bytearray()
         self.tails = {"stdout": bytearray(), "stderr": bytearray()}
-        result, result_end = os.pipe()
-        stdout, stdout_end = os.pipe()
-        stderr, stderr_end = os.pipe()
-        self.pipes = {result: "result", stdout: "stdout", stderr: "stderr"}
+        pipes = result, stdout, stderr, life = [os.pipe() for _ in range(4)]
+        _freeze()
         try:
             self.pid = os.fork()
         except OSError:
-            for fd in (result, stdout, stderr):
-                os.close(fd)
+            for pipe in pipes:
+                os.close(pipe[0])
+                os.close(pipe[1])
             raise
-        finally:
-            if self.__dict__.get("pid") != 0:
-                for fd in (result_end, stdout_end, stderr_end):
-                    os.close(fd)
         if self.pid == 0:
-            child.main(helper, request, head, upload, result_end, stdout_end, stderr_end)
+            child.main(helper, request, head, upload, life[0], result[1], stdout[1], stderr[1])
+        for fd in (result[1], stdout[1], stderr[1], life[0]):
+            os.close(fd)
+        self.life = life[1]
+        self.pipes = {result[0]: "result", stdout[0]: "stdout", stderr[0]: "stderr"}
         if upload is not None:
             upload.cancel()  # the child has its own
         if self.timeout:
@@ -120,6 +121,7 @@ class Run:
         self.helper.learned += [name for name in self.received.decode("utf-8", "replace").split("\n") if name]
         for fd in list(self.pipes):
             self._close(fd)
+        os.close(self.life)
 
     def _died(self, status):
         self.answered = True
