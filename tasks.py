@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
+from typing import TYPE_CHECKING
+
 from invoke.tasks import task
+
+if TYPE_CHECKING:
+    from invoke.context import Context
 
 
 @task

@@ -5,17 +5,17 @@ A setting comes from its flag on the command line, else from its environment var
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd.errors import OptionsError
 
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+
+class Setting(NamedTuple):
     """`flags` empty: no flag. `environment`: names that are read, first one first. `kind` makes a value of text."""
 
     name: str
@@ -60,12 +60,34 @@ INVENTORY = (
     Setting("limit", ("-l", "--limit"), metavar="PATTERN", help="only hosts that also match this pattern"),
 )
 CONNECTION = (
-    Setting("private_key_file", ("--private-key", "--key-file"), ("ANSIBLE_PRIVATE_KEY_FILE",), metavar="FILE", help="log in with this key"),
+    Setting(
+        "private_key_file",
+        ("--private-key", "--key-file"),
+        ("ANSIBLE_PRIVATE_KEY_FILE",),
+        metavar="FILE",
+        help="log in with this key",
+    ),
     Setting("remote_user", ("-u", "--user"), ("ANSIBLE_REMOTE_USER",), metavar="USER", help="log in as this user"),
     Setting("connection", ("-c", "--connection"), ("ANSIBLE_TRANSPORT",), metavar="KIND", help="ssh or local"),
-    Setting("timeout", ("-T", "--timeout"), ("ANSIBLE_TIMEOUT",), 10.0, float, "SECONDS", "give up connecting after this long"),
-    Setting("ssh_common_args", ("--ssh-common-args",), ("ANSIBLE_SSH_COMMON_ARGS",), metavar="ARGS", help="words for ssh: -o Key=Value, -J, -i, -p, -F, -l"),
-    Setting("ssh_extra_args", ("--ssh-extra-args",), ("ANSIBLE_SSH_EXTRA_ARGS",), metavar="ARGS", help="more of the same"),
+    Setting(
+        "timeout",
+        ("-T", "--timeout"),
+        ("ANSIBLE_TIMEOUT",),
+        10.0,
+        float,
+        "SECONDS",
+        "give up connecting after this long",
+    ),
+    Setting(
+        "ssh_common_args",
+        ("--ssh-common-args",),
+        ("ANSIBLE_SSH_COMMON_ARGS",),
+        metavar="ARGS",
+        help="words for ssh: -o Key=Value, -J, -i, -p, -F, -l",
+    ),
+    Setting(
+        "ssh_extra_args", ("--ssh-extra-args",), ("ANSIBLE_SSH_EXTRA_ARGS",), metavar="ARGS", help="more of the same"
+    ),
     Setting(
         "host_key_checking",
         (),
@@ -80,9 +102,33 @@ BECOME = (
     Setting("become_user", ("--become-user",), ("ANSIBLE_BECOME_USER",), metavar="USER", help="whom to become (root)"),
 )
 RUNNING = (
-    Setting("forks", ("-f", "--forks"), ("SHEPHERD_FORKS", "ANSIBLE_FORKS"), 50, int, "N", "hosts worked on at the same time"),
-    Setting("task_timeout", ("--task-timeout",), ("ANSIBLE_TASK_TIMEOUT",), 0.0, float, "SECONDS", "fail tasks that take longer"),
-    Setting("module_path", ("-M", "--module-path"), ("ANSIBLE_LIBRARY",), (), folders, "FOLDERS", "more folders with modules"),
+    Setting(
+        "forks",
+        ("-f", "--forks"),
+        ("SHEPHERD_FORKS", "ANSIBLE_FORKS"),
+        50,
+        int,
+        "N",
+        "hosts worked on at the same time",
+    ),
+    Setting(
+        "task_timeout",
+        ("--task-timeout",),
+        ("ANSIBLE_TASK_TIMEOUT",),
+        0.0,
+        float,
+        "SECONDS",
+        "fail tasks that take longer",
+    ),
+    Setting(
+        "module_path",
+        ("-M", "--module-path"),
+        ("ANSIBLE_LIBRARY",),
+        (),
+        folders,
+        "FOLDERS",
+        "more folders with modules",
+    ),
     Setting(
         "roles_path",
         (),
@@ -101,7 +147,9 @@ def add_arguments(parser: argparse.ArgumentParser, settings: tuple[Setting, ...]
         if not setting.flags:
             continue
         if setting.append:
-            parser.add_argument(*setting.flags, dest=setting.name, action="append", metavar=setting.metavar, help=setting.help)
+            parser.add_argument(
+                *setting.flags, dest=setting.name, action="append", metavar=setting.metavar, help=setting.help
+            )
         else:
             parser.add_argument(
                 *setting.flags, dest=setting.name, type=setting.kind, metavar=setting.metavar, help=setting.help

@@ -59,4 +59,4 @@ async def run(step: Step) -> dict[str, Any]:
             del result["evaluated_to"], result["assertion"]
         return result
     message = step.args["success_msg"]
-    return {"changed": False, "msg": "All assertions passed" if message is None else message}
+    return {"changed": False, "_speaks": not quiet, "msg": "All assertions passed" if message is None else message}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shepherd.errors import ShepherdError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shepherd.engine.step import Step
 
 SMALL = 16 * 1024  # bytes that ride along at once: cheaper than asking first whether they are needed
@@ -95,5 +96,7 @@ def _expected(args: dict[str, Any], found: str) -> str:
     """The user's own `checksum` must be that of the content."""
     wanted = args.get("checksum")
     if wanted is not None and wanted != found:
-        raise ShepherdError(f"Copied file does not match the expected checksum. Transfer failed. {wanted} was wanted, {found} found")
+        raise ShepherdError(
+            f"Copied file does not match the expected checksum. Transfer failed. {wanted} was wanted, {found} found"
+        )
     return found

@@ -14,8 +14,14 @@ SPEC = {
     "description": "Runs on the controller; the host is not asked.",
     "runs_on": "controller",
     "options": {
-        "msg": {"type": "raw", "help": "What to print: text, or any value. Without it and without `var`: `Hello world!`."},
-        "var": {"type": "raw", "help": "An expression whose value is printed. It is in Jinja already: write no `{{ }}`."},
+        "msg": {
+            "type": "raw",
+            "help": "What to print: text, or any value. Without it and without `var`: `Hello world!`.",
+        },
+        "var": {
+            "type": "raw",
+            "help": "An expression whose value is printed. It is in Jinja already: write no `{{ }}`.",
+        },
         "verbosity": {"type": "int", "default": 0, "help": "Print only when the command was given that many -v."},
     },
     "constraints": {"mutually_exclusive": [["msg", "var"]]},
@@ -39,7 +45,7 @@ async def run(step: Step) -> dict[str, Any]:
     wanted = step.args["verbosity"]
     if step.run.options.verbosity < wanted:
         return {"changed": False, "skipped": True, "skipped_reason": "Verbosity threshold not met."}
-    result: dict[str, Any] = {"changed": False, "failed": False, "_show": True}
+    result: dict[str, Any] = {"changed": False, "failed": False, "_speaks": True}
     expression = step.args["var"]
     if expression is None:
         message = step.args["msg"]

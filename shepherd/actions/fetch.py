@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shepherd.engine.step import Step
@@ -36,7 +36,7 @@ async def run(step: Step) -> dict[str, Any]:
     descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(dest) or ".", prefix=".shepherd-")
     try:
         with open(descriptor, "wb") as handle:
-            got = await (await step.link()).get(source, handle.write)
+            got = await (await step.link()).get(source, lambda piece: _write(handle, piece))
             handle.flush()
             os.fsync(handle.fileno())
             os.fchmod(handle.fileno(), 0o666 & ~_umask())
@@ -110,3 +110,7 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def _write(handle: IO[bytes], piece: bytes) -> None:
+    handle.write(piece)

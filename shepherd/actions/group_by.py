@@ -15,7 +15,10 @@ SPEC = {
         "key": {"type": "str", "required": True, "help": "The name of the group."},
         "parents": {"type": "list", "elements": "str", "default": ["all"], "help": "Groups that the group belongs to."},
     },
-    "returns": {"add_group": {"type": "str", "help": "The group."}, "parent_groups": {"type": "list", "help": "Its parents."}},
+    "returns": {
+        "add_group": {"type": "str", "help": "The group."},
+        "parent_groups": {"type": "list", "help": "Its parents."},
+    },
     "check": "partial",
     "diff": "none",
     "since": "0.1",

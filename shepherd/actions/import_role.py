@@ -11,8 +11,16 @@ SPEC = {
         "defaults_from": {"type": "str", "default": "main", "help": "A file of the role's `defaults/`."},
         "handlers_from": {"type": "str", "default": "main", "help": "A file of the role's `handlers/`."},
         "public": {"type": "bool", "default": True, "help": "False: only the role's own tasks see its variables."},
-        "allow_duplicates": {"type": "bool", "default": True, "help": "False: not again if it ran with the same options."},
-        "rolespec_validate": {"type": "bool", "default": True, "help": "Check the role's argument specs, where it has them."},
+        "allow_duplicates": {
+            "type": "bool",
+            "default": True,
+            "help": "False: not again if it ran with the same options.",
+        },
+        "rolespec_validate": {
+            "type": "bool",
+            "default": True,
+            "help": "Check the role's argument specs, where it has them.",
+        },
     },
     "check": "full",
     "diff": "none",

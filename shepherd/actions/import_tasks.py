@@ -5,7 +5,9 @@ SPEC = {
     "description": "As if they were written here: keywords of the import (when, tags, become, …) hold for each of them.",
     "runs_on": "controller",
     "free_form": "file",
-    "options": {"file": {"type": "str", "help": "The file: in `tasks/` of the role, beside this file or the playbook."}},
+    "options": {
+        "file": {"type": "str", "help": "The file: in `tasks/` of the role, beside this file or the playbook."}
+    },
     "check": "none",
     "diff": "none",
     "since": "0.1",

@@ -19,8 +19,16 @@ SPEC = {
         "handlers_from": {"type": "str", "default": "main", "help": "A file of the role's `handlers/`."},
         "apply": {"type": "dict", "help": "Keywords for all the tasks of the role."},
         "public": {"type": "bool", "default": False, "help": "Let later tasks of the play see the role's variables."},
-        "allow_duplicates": {"type": "bool", "default": True, "help": "False: not again if it ran with the same options."},
-        "rolespec_validate": {"type": "bool", "default": True, "help": "Check the role's argument specs, where it has them."},
+        "allow_duplicates": {
+            "type": "bool",
+            "default": True,
+            "help": "False: not again if it ran with the same options.",
+        },
+        "rolespec_validate": {
+            "type": "bool",
+            "default": True,
+            "help": "Check the role's argument specs, where it has them.",
+        },
     },
     "check": "full",
     "diff": "none",

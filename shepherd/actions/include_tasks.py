@@ -15,7 +15,10 @@ SPEC = {
     "runs_on": "controller",
     "free_form": "file",
     "options": {
-        "file": {"type": "str", "help": "The file: in `tasks/` of the role, beside the including file or the playbook."},
+        "file": {
+            "type": "str",
+            "help": "The file: in `tasks/` of the role, beside the including file or the playbook.",
+        },
         "apply": {"type": "dict", "help": "Keywords (tags, become, when, …) for all the tasks that are included."},
     },
     "returns": {"include": {"type": "str", "help": "The file that was read."}},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from shepherd import documents
@@ -12,6 +11,8 @@ from shepherd.errors import ParseError, ShepherdError
 from shepherd.origin import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shepherd.engine.step import Step
 
 SPEC = {
@@ -25,7 +26,11 @@ SPEC = {
         "name": {"type": "str", "help": "A variable to put them in, instead of setting each of them."},
         "depth": {"type": "int", "default": 0, "help": "How many levels of folders below `dir` are read; 0: all."},
         "files_matching": {"type": "str", "help": "A regular expression: only files of `dir` whose name it matches."},
-        "ignore_files": {"type": "list", "elements": "str", "help": "Regular expressions of names in `dir` to leave out."},
+        "ignore_files": {
+            "type": "list",
+            "elements": "str",
+            "help": "Regular expressions of names in `dir` to leave out.",
+        },
         "extensions": {
             "type": "list",
             "elements": "str",

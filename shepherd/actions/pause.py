@@ -59,7 +59,9 @@ async def run(step: Step) -> dict[str, Any]:
         said = f"Paused for {wanted / 60 if in_minutes else wanted:g} {'minutes' if in_minutes else 'seconds'}"
         await asyncio.sleep(wait)
     elif sys.stdin.isatty():
-        question = f"[{step.task.name or 'pause'}]\n{args['prompt'] or 'Press enter to continue, Ctrl+C to interrupt'}:\n"
+        question = (
+            f"[{step.task.name or 'pause'}]\n{args['prompt'] or 'Press enter to continue, Ctrl+C to interrupt'}:\n"
+        )
         answer = await asyncio.to_thread(input if args["echo"] else getpass.getpass, question)
         said = "Paused"
     else:

@@ -25,4 +25,3 @@ async def run(step: Step) -> dict[str, Any]:
     args["_arguments"] = words[1:]
     with open(source, "rb") as handle:
         return await step.module(args=args, upload=handle)
-

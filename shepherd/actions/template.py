@@ -23,9 +23,22 @@ OF_JINJA = (
     "lstrip_blocks",
     "newline_sequence",
 )
-OF_COPY = (
-    "dest backup force follow mode owner group attributes seuser serole setype selevel unsafe_writes validate".split()
-)
+OF_COPY = [
+    "dest",
+    "backup",
+    "force",
+    "follow",
+    "mode",
+    "owner",
+    "group",
+    "attributes",
+    "seuser",
+    "serole",
+    "setype",
+    "selevel",
+    "unsafe_writes",
+    "validate",
+]
 
 
 async def run(step: Step) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _guarded(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # `shepherd … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001  # a bug of ours: said as such, with the traceback where asked for
+    except Exception as error:  # a bug of ours: said as such, with the traceback where asked for
         print(f"ERROR! a bug in shepherd: {type(error).__name__}: {error}", file=sys.stderr)
         if getattr(options, "verbose", 0) >= 1 or "SHEPHERD_DEBUG" in os.environ:
             raise

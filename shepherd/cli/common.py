@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from shepherd import config
 from shepherd.errors import OptionsError, ParseError
 
 if TYPE_CHECKING:
+    import argparse
+
     from shepherd.engine.options import Options
     from shepherd.report import Report
 
@@ -20,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     config.add_arguments(parser.add_argument_group("hosts"), config.INVENTORY)  # type: ignore[arg-type]  # groups add too
     connection = parser.add_argument_group("connection")
     connection.add_argument("-k", "--ask-pass", action="store_true", help="ask for the password to log in with")
-    connection.add_argument("--connection-password-file", "--conn-pass-file", metavar="FILE", help="read it from a file")
+    connection.add_argument(
+        "--connection-password-file", "--conn-pass-file", metavar="FILE", help="read it from a file"
+    )
     config.add_arguments(connection, config.CONNECTION)  # type: ignore[arg-type]  # likewise
     become = parser.add_argument_group("become another user")
     become.add_argument("-b", "--become", action="store_true", help="become another user on the host")

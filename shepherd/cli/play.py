@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from shepherd.cli import common
 from shepherd.config import words
 
 if TYPE_CHECKING:
+    import argparse
+
     from shepherd.engine.options import Options
     from shepherd.inventory import Inventory
 
@@ -30,7 +31,9 @@ def add_parser(subparsers: Any) -> None:
     playing.add_argument("--start-at-task", metavar="NAME", help="begin with the task of this name")
     playing.add_argument("--step", action="store_true", help="ask before each task")
     playing.add_argument("--force-handlers", action="store_true", help="run handlers even on hosts that failed")
-    playing.add_argument("--flush-cache", action="store_true", help="forget facts kept from earlier runs (none are kept)")
+    playing.add_argument(
+        "--flush-cache", action="store_true", help="forget facts kept from earlier runs (none are kept)"
+    )
     playing.add_argument("--syntax-check", action="store_true", help="only read and check the playbooks")
     playing.add_argument("--list-tasks", action="store_true", help="only list the tasks")
     playing.add_argument("--list-tags", action="store_true", help="only list the tags")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ from shepherd.errors import OptionsError
 from shepherd.origin import Origin
 
 if TYPE_CHECKING:
+    import argparse
+
     from shepherd.engine.options import Options
     from shepherd.inventory import Inventory
     from shepherd.playbook.model import Play, Task
@@ -34,7 +35,9 @@ def add_parser(subparsers: Any) -> None:
         help="which hosts (names, groups, globs, all), and the command for the module `command`: short for -a",
     )
     parser.add_argument("-m", "--module-name", default="command", metavar="MODULE", help="the module (command)")
-    parser.add_argument("-a", "--args", default="", metavar="ARGS", help="its options: key=value …, or YAML or JSON in {}")
+    parser.add_argument(
+        "-a", "--args", default="", metavar="ARGS", help="its options: key=value …, or YAML or JSON in {}"
+    )
     parser.add_argument("-o", "--one-line", action="store_true", help="a line for each host")
     common.add_arguments(parser)
     parser.set_defaults(main=main)

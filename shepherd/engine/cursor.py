@@ -6,10 +6,12 @@ by always running the lowest position next, whatever each host skipped, rescued 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shepherd.playbook.model import Block, Role, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Position = tuple[int, ...]
 TASKS, RESCUE, ALWAYS = 0, 1, 2

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from shepherd.engine.results import Result
-
 if TYPE_CHECKING:
     from shepherd.engine.execute import Outcome
+    from shepherd.engine.results import Result
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Task

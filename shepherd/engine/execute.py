@@ -6,13 +6,10 @@ import asyncio
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd import actions
 from shepherd.engine import loops, results
-from shepherd.engine.results import Result
-from shepherd.engine.routes import Route
 from shepherd.engine.step import Step
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable, Unreachable
 from shepherd.report.events import HostResult, ItemResult, Message, Retry, Status
@@ -20,6 +17,8 @@ from shepherd.spec import Spec, load_spec
 from shepherd.templating import Layer, Scope, drop_omitted, is_template
 
 if TYPE_CHECKING:
+    from shepherd.engine.results import Result
+    from shepherd.engine.routes import Route
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Task
@@ -28,8 +27,7 @@ RETRIES = 3  # what `until` means without `retries`
 DELAY = 5.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a host fared at a task. `items` are the (result, scope) of each run, for what the engine does with them."""
 
     state: HostState
@@ -118,7 +116,9 @@ class Execution:
             self._emit_item(result, item, scope)
             if result.get("unreachable"):
                 break
-            if control.break_when and self._holds(control.break_when, scope.child(Layer({**self._named(result)}, trusted=False))):
+            if control.break_when and self._holds(
+                control.break_when, scope.child(Layer({**self._named(result)}, trusted=False))
+            ):
                 break
         if not done:
             return {**results.skip("No items in the list"), "skipped_reason": "No items in the list", "results": []}
@@ -146,6 +146,7 @@ class Execution:
                 result=results.shown(result, no_log=hidden),
                 delegated=self._delegated(),
                 ignored=ignored,
+                speaks=bool(result.get("_speaks")),
             )
         )
 
@@ -179,7 +180,12 @@ class Execution:
                 result["failed"] = True
                 break
             self.run.emit(
-                Retry(self.state.name, task.name or task.action, tries - attempt, results.shown(result, no_log=self.no_log))
+                Retry(
+                    self.state.name,
+                    task.name or task.action,
+                    tries - attempt,
+                    results.shown(result, no_log=self.no_log),
+                )
             )
             await asyncio.sleep(delay)
         return result
@@ -329,7 +335,7 @@ class Execution:
                 ignored=ignored,
                 path=str(self.task.origin),
                 seconds=time.monotonic() - self.started,
-                diff="diff" in result or "results" in result,
+                speaks=bool(result.get("_speaks")),
             )
         )
         return Outcome(self.state, status, result, items, ignored, self.delegate)
@@ -422,5 +428,3 @@ def _seconds(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise ParseError(f"{name}: {value!r} is not a number of seconds") from None
-
-

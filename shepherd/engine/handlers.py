@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError, nearest
 from shepherd.playbook.model import Block
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shepherd.playbook.model import Play, Task
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import plays
-from shepherd.engine.cursor import Position
 from shepherd.errors import ShepherdError
-from shepherd.playbook.model import Block
 from shepherd.report.events import Included
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shepherd.engine.cursor import Position
     from shepherd.engine.execute import Outcome
     from shepherd.engine.linear import Batch
     from shepherd.engine.state import HostState
-    from shepherd.playbook.model import Task
+    from shepherd.playbook.model import Block, Task
 
 
 class _Inclusion:
@@ -75,9 +75,7 @@ def _read(batch: Batch, task: Task, inclusion: _Inclusion) -> Block | None:
                 run.variables.export(role)
             what = str(found["role"]["name"])
         else:
-            block = load_tasks(
-                found["path"], parent=task, apply=found["apply"], variables=layers, loader=run.loader
-            )
+            block = load_tasks(found["path"], parent=task, apply=found["apply"], variables=layers, loader=run.loader)
             what = found["path"]
     except ShepherdError as error:
         for state in inclusion.states:
@@ -96,5 +94,11 @@ def _front(task: Task, result: Mapping[str, Any]) -> dict[str, Any]:
     if task.loop is None:
         return {}
     control = task.loop.control
-    names = [control.loop_var, "ansible_loop_var", "ansible_index_var", "ansible_loop", *([control.index_var] if control.index_var else [])]
+    names = [
+        control.loop_var,
+        "ansible_loop_var",
+        "ansible_index_var",
+        "ansible_loop",
+        *([control.index_var] if control.index_var else []),
+    ]
     return {name: result[name] for name in names if name in result}

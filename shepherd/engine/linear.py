@@ -126,9 +126,7 @@ class Batch:
             return True
         if status == "failed" and not outcome.ignored:
             return self._failed(outcome, task, sharing)
-        if status == "unreachable":
-            counts["skipped"] += 1
-        elif status == "skipped":
+        if status == "unreachable" or status == "skipped":
             counts["skipped"] += 1
         else:
             counts["ok"] += 1
@@ -146,9 +144,7 @@ class Batch:
             where = self.cursors[state.name].fail()
             if where == "rescued":
                 state.counts["rescued"] += state is outcome.state
-                state.register(
-                    {"ansible_failed_task": effects.describe(task), "ansible_failed_result": outcome.result}
-                )
+                state.register({"ansible_failed_task": effects.describe(task), "ansible_failed_result": outcome.result})
                 continue
             fatal = True
             state.counts["failed"] += state is outcome.state

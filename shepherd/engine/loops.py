@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
@@ -11,6 +10,8 @@ from shepherd.origin import origin_of
 from shepherd.templating import Scope, Templates, is_template
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shepherd.playbook.model import Loop, LoopControl
 
 
@@ -24,7 +25,7 @@ def items(loop: Loop, scope: Scope, templates: Templates) -> list[Any]:
         raise ParseError(
             f"loop needs a list, and {str(written)!r} is a {type(found).__name__}: {_short(found)}",
             origin=origin_of(written),
-            hint="with_dict, or `loop: \"{{ mapping | dict2items }}\"`, goes through a mapping"
+            hint='with_dict, or `loop: "{{ mapping | dict2items }}"`, goes through a mapping'
             if isinstance(found, dict)
             else None,
         )

@@ -155,9 +155,20 @@ TABLE: dict[str, Callable[[Magic], Any]] = {
     "ansible_search_path": lambda m: list(m.task.search_path) if m.task else [m.run.playbook_dir],
 }
 _SOMETIMES.update(
-    "inventory_dir inventory_file ansible_limit discovered_interpreter_python ansible_play_name role_name "
-    "ansible_role_name role_path role_uuid ansible_collection_name ansible_parent_role_names "
-    "ansible_parent_role_paths".split()
+    [
+        "inventory_dir",
+        "inventory_file",
+        "ansible_limit",
+        "discovered_interpreter_python",
+        "ansible_play_name",
+        "role_name",
+        "ansible_role_name",
+        "role_path",
+        "role_uuid",
+        "ansible_collection_name",
+        "ansible_parent_role_names",
+        "ansible_parent_role_paths",
+    ]
 )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from shepherd.engine.cursor import Position
 from shepherd.engine.execute import Execution
 from shepherd.errors import ParseError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from shepherd.engine.cursor import Position
     from shepherd.engine.linear import Batch
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Task

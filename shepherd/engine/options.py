@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shepherd.transport import Secret
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shepherd.transport import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The choices of one run. None means that the user said nothing, so that keywords and variables decide."""
 
     check: bool = False
@@ -20,7 +21,7 @@ class Options:
     tags: tuple[str, ...] = ("all",)
     skip_tags: tuple[str, ...] = ()
     limit: str | None = None
-    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    extra_vars: Mapping[str, Any] = MappingProxyType({})
     connection: str | None = None
     remote_user: str | None = None
     private_key_file: str | None = None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import prompts
 from shepherd.engine.linear import Batch
-from shepherd.engine.state import HostState
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
 from shepherd.playbook.model import Block, Settings, Task
@@ -16,7 +14,10 @@ from shepherd.report.events import Message, NoHosts, PlayStart
 from shepherd.templating import Layer, find_file, is_template
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from shepherd.engine.run import Run
+    from shepherd.engine.state import HostState
     from shepherd.inventory import Host
     from shepherd.playbook.model import Play
 
@@ -25,7 +26,7 @@ ORDERS: dict[str, Callable[[list[Host]], list[Host]]] = {
     "sorted": lambda hosts: sorted(hosts, key=lambda host: host.name),
     "reverse_sorted": lambda hosts: sorted(hosts, key=lambda host: host.name, reverse=True),
     "reverse_inventory": lambda hosts: hosts[::-1],
-    "shuffle": lambda hosts: random.sample(hosts, len(hosts)),  # noqa: S311  # an order, not a secret
+    "shuffle": lambda hosts: random.sample(hosts, len(hosts)),  # an order, not a secret
 }
 
 
@@ -171,7 +172,9 @@ def _ordered(run: Run, play: Play, hosts: list[Host]) -> list[Host]:
     order = str(run.templates.render(play.order, run.variables.play_scope(None, play))) if play.order else "inventory"
     if order not in ORDERS:
         raise ParseError(
-            f"order {order!r} is not known", origin=origin_of(play.order) or play.origin, hint=f"one of {', '.join(ORDERS)}"
+            f"order {order!r} is not known",
+            origin=origin_of(play.order) or play.origin,
+            hint=f"one of {', '.join(ORDERS)}",
         )
     return ORDERS[order](hosts)
 

@@ -53,5 +53,3 @@ def _one(prompt: Any) -> str:
         if again == answer:
             return answer
         print("the two differ; once more")
-
-

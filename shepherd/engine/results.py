@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Result = dict[str, Any]
 
 CENSORED = "the output has been hidden due to the fact that 'no_log: true' was specified for this result"
 WHOLE_SECRET = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"  # noqa: S105  # a mask, not a password
+KEPT = ("changed", "failed", "skipped", "unreachable", "attempts")  # of a result that must not be shown
 PART_SECRET = "********"  # noqa: S105  # likewise
 
 
@@ -56,9 +59,11 @@ def gather_items(results: list[Result]) -> Result:
 def shown(result: Result, *, no_log: bool) -> Result:
     """The result as events may carry it: private fields gone, and all of it where `no_log` says so."""
     if no_log:
-        kept = {key: result[key] for key in ("changed", "failed", "skipped", "unreachable", "attempts") if key in result}
+        kept: Result = {name: result[name] for name in KEPT if name in result}
         return {"censored": CENSORED, **kept}
-    return {key: value for key, value in result.items() if not (isinstance(key, str) and key.startswith("_"))}
+    return {
+        name: value for name, value in result.items() if not str(name).startswith("_") and (value or name != "failed")
+    }
 
 
 def redact(value: Any, secrets: Iterable[str]) -> Any:
@@ -76,7 +81,10 @@ def _redact(value: Any, secrets: list[str]) -> Any:
                 value = value.replace(secret, PART_SECRET)
         return value
     if isinstance(value, dict):
-        return {_redact(key, secrets) if isinstance(key, str) else key: _redact(inner, secrets) for key, inner in value.items()}
+        return {
+            _redact(key, secrets) if isinstance(key, str) else key: _redact(inner, secrets)
+            for key, inner in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_redact(inner, secrets) for inner in value]
     return value

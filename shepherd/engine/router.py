@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine.routes import METHOD_VARIABLES, VARIABLES, Route, route
 from shepherd.templating import is_template
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Role, Task

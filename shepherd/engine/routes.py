@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd.errors import ShepherdError
 from shepherd.transport import Endpoint, Secret
 
 if TYPE_CHECKING:
-    from shepherd.engine.options import Options
     from shepherd.become import Become
+    from shepherd.engine.options import Options
     from shepherd.playbook.model import Settings
     from shepherd.templating import Scope, Templates
 
@@ -42,8 +41,7 @@ METHOD_VARIABLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Hashable: equal routes share one link."""
 
     endpoint: Endpoint
@@ -51,9 +49,7 @@ class Route:
     become: Become | None = None
 
 
-def route(
-    name: str, scope: Scope, settings: Settings, templates: Templates, options: Options
-) -> Route:
+def route(name: str, scope: Scope, settings: Settings, templates: Templates, options: Options) -> Route:
     """The way to host `name`: variables win over keywords, keywords over the command line."""
 
     def variable(key: str) -> Any:
@@ -97,7 +93,9 @@ def route(
     )
 
 
-def _become(variable: Any, keyword: Any, first: Any, scope: Scope, settings: Settings, options: Options) -> Become | None:
+def _become(
+    variable: Any, keyword: Any, first: Any, scope: Scope, settings: Settings, options: Options
+) -> Become | None:
     if not _truth(first(variable("become"), keyword(settings.become), options.become)):
         return None
     from shepherd.become import Become

@@ -121,7 +121,9 @@ class Run:
 
     def recap(self, *, interrupted: bool = False) -> Recap:
         hosts = {name: dict(state.counts) for name, state in sorted(self._states.items()) if any(state.counts.values())}
-        return Recap({name: {key: counts[key] for key in COUNTS} for name, counts in hosts.items()}, self.elapsed, interrupted)
+        return Recap(
+            {name: {key: counts[key] for key in COUNTS} for name, counts in hosts.items()}, self.elapsed, interrupted
+        )
 
     @property
     def elapsed(self) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shepherd.inventory import Host
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shepherd.inventory import Host
 
 COUNTS = ("ok", "changed", "unreachable", "failed", "skipped", "rescued", "ignored")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shepherd.report.events import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from shepherd.engine.results import Result
     from shepherd.engine.routes import Route
     from shepherd.engine.run import Run

@@ -6,13 +6,14 @@ https://docs.ansible.com/ansible/latest/playbook_guide/playbooks_variables.html#
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import magic
 from shepherd.templating import Layer, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Play, Role, Task

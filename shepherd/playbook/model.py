@@ -6,15 +6,19 @@ Static imports (`import_tasks`, `import_role`, `roles:`) are already expanded; `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shepherd.origin import Origin
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shepherd.origin import Origin
+
+# A tuple costs a tenth of a frozen dataclass to define, which every start of the command would pay for.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The keywords that a task inherits from its block, role and play: the nearest that is set wins.
 
     None means that nobody set it. Values may be templates. Four of them gather instead of overriding: `when`
@@ -49,8 +53,7 @@ class Settings:
     collections: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoopControl:
+class LoopControl(NamedTuple):
     loop_var: str = "item"
     index_var: str | None = None
     label: Any = None
@@ -60,8 +63,7 @@ class LoopControl:
     break_when: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
+class Loop(NamedTuple):
     """`lookup` is None for `loop:`, else the name behind `with_`; `items` is what was written, not rendered."""
 
     items: Any
@@ -69,13 +71,15 @@ class Loop:
     control: LoopControl = LoopControl()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Role:
+class Role(NamedTuple):
     """One use of a role in a play, with its files found and its variables read.
 
-    `defaults` and `vars` are the role's own files; `params` what the play wrote beside the role's name (including
-    `vars:` there, params win). `parents` are the roles that pulled it in as a dependency, nearest first.
-    `dependencies` are the uses this one pulled in, in order. Identity matters: equality is `is`.
+    `defaults` and `vars` are the role's own files; `params` what the play wrote beside the role's name and the
+    keywords (`vars:` there is a layer of the tasks' vars). `parents` are the roles that pulled it in as a dependency,
+    nearest first. `dependencies` are the uses this one pulled in, in order. Identity matters: equality is `is`.
+
+    Uses with the same `key` are the same: unless `allow_duplicates`, a host that ran one of them, dependency or not,
+    passes over the others in that play.
     """
 
     name: str
@@ -87,13 +91,22 @@ class Role:
     dependencies: tuple[Role, ...] = ()
     allow_duplicates: bool = False
     origin: Origin | None = None
+    key: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class Task(NamedTuple):
     """One task. `vars` are layers, nearest first: the task's own, then its blocks' outwards (not the play's).
 
-    `action` is the module's short name (`copy` for `ansible.builtin.copy`; other collections keep their full name).
+    `params` are the variables of the includes that brought it, nearest first: they stand above facts that were set.
+
+    `action` is the module's short name (`copy` for `ansible.builtin.copy`; other collections keep their full name);
+    it may be a template (`action: "{{ ansible_pkg_mgr }} name=x"`). `written` is the name as the user spelled it.
     `args` are the options as written; a free-form text stands under the module's `free_form` option.
     `search_path` are the directories relative files are looked for in, nearest first: role, its parents, the file's
     own directory, the playbook's.
@@ -120,10 +133,17 @@ class Task:
     search_path: tuple[str, ...] = ()
     args_template: Any = None  # `args: "{{ mapping }}"`: rendered when the task runs, under the written options
     implicit: bool = False  # made by us (fact gathering, flush_handlers), not written by the user
+    params: tuple[Mapping[str, Any], ...] = ()
+    written: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class Block(NamedTuple):
     """Tasks that stand together. A plain list of tasks is a Block with neither rescue nor always."""
 
     tasks: tuple[Task | Block, ...] = ()
@@ -134,13 +154,18 @@ class Block:
     role: Role | None = None
     origin: Origin | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Play:
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Play(NamedTuple):
     """One play. The sections are separate, because handlers are flushed between them.
 
     `roles` holds one Block for each use of a role (dependencies first). `all_roles` are those uses, flat, in order.
-    `handlers` are the play's own first, then the roles'.
+    `handlers` are the roles' first, then the play's own; of those with the same name the last one counts.
     """
 
     name: str
@@ -148,7 +173,7 @@ class Play:
     origin: Origin
     path: str  # of the playbook file
     settings: Settings = Settings()
-    vars: Mapping[str, Any] = field(default_factory=dict)
+    vars: Mapping[str, Any] = NOTHING
     vars_files: tuple[Any, ...] = ()
     vars_prompt: tuple[Mapping[str, Any], ...] = ()
     gather_facts: Any = None
@@ -167,8 +192,19 @@ class Play:
     post_tasks: Block = Block()
     handlers: tuple[Task, ...] = ()
 
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Playbook:
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class Playbook(NamedTuple):
     path: str
     plays: tuple[Play, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)

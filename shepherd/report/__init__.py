@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
-from shepherd.report.events import Event
+if TYPE_CHECKING:
+    from shepherd.report.events import Event
 
 
 class Report(Protocol):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from shepherd.report import difference, events, values
-from shepherd.report.style import Style
+
+if TYPE_CHECKING:
+    from shepherd.report.style import Style
 
 SAID = {"ok": "SUCCESS", "changed": "CHANGED", "failed": "FAILED", "unreachable": "UNREACHABLE!", "skipped": "SKIPPED"}
 

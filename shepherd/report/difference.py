@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shepherd.report.style import Style
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shepherd.report.style import Style
 
 
 def lines(found: Any, style: Style) -> Iterator[str]:
@@ -20,11 +22,15 @@ def lines(found: Any, style: Style) -> Iterator[str]:
 def _one(diff: dict[str, Any], style: Style) -> Iterator[str]:
     for name, what in (("dst_binary", "binary"), ("src_binary", "binary")):
         if name in diff:
-            yield style.paint(f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file appears to be {what}", "quiet")
+            yield style.paint(
+                f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file appears to be {what}",
+                "quiet",
+            )
     for name in ("dst_larger", "src_larger"):
         if name in diff:
             yield style.paint(
-                f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file size is greater than {diff[name]}", "quiet"
+                f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file size is greater than {diff[name]}",
+                "quiet",
             )
     if "prepared" in diff:
         yield from (_painted(line, style) for line in str(diff["prepared"]).splitlines())
@@ -33,9 +39,10 @@ def _one(diff: dict[str, Any], style: Style) -> Iterator[str]:
     before, after = _text(diff["before"]), _text(diff["after"])
     if before == after:
         return
-    headers = [f"before: {diff['before_header']}" if diff.get("before_header") else "before"]
-    headers.append(f"after: {diff['after_header']}" if diff.get("after_header") else "after")
-    unified = difflib.unified_diff(before.splitlines(True), after.splitlines(True), *headers)
+    old, new = (
+        f"{side}: {diff[f'{side}_header']}" if diff.get(f"{side}_header") else side for side in ("before", "after")
+    )
+    unified = difflib.unified_diff(before.splitlines(True), after.splitlines(True), old, new)
     for line in unified:
         yield _painted(line.rstrip("\n"), style)
         if not line.endswith("\n"):

@@ -1,46 +1,38 @@
 """What happens in a run, as data. The engine emits events; reports read nothing else.
 
-Every event can be written as one JSON line: its fields are plain data and `asdict` is its form.
+Every event can be written as one JSON line: its fields are plain data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["ok", "changed", "failed", "skipped", "unreachable", "included", "ignored", "rescued", "retry"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    def record(self) -> dict[str, Any]:
-        """The event as plain data, its type under `event`."""
-        return {"event": type(self).__name__, **asdict(self)}
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class PlaybookStart(Event):
+class PlaybookStart(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlayStart(Event):
+class PlayStart(NamedTuple):
     name: str
     hosts: list[str]
     check: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NoHosts(Event):
+class NoHosts(NamedTuple):
     """A play whose pattern matched nothing: said, and passed over."""
 
     name: str
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStart(Event):
+class TaskStart(NamedTuple):
     """A task begins on the first of its hosts. `name` is rendered, with the role's name before it (`role : name`)."""
 
     name: str
@@ -50,8 +42,7 @@ class TaskStart(Event):
     check: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ItemResult(Event):
+class ItemResult(NamedTuple):
     """One item of a loop has its answer."""
 
     host: str
@@ -59,42 +50,41 @@ class ItemResult(Event):
     status: Status
     item: Any
     label: str
-    result: dict[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = NOTHING
     delegated: str | None = None
     ignored: bool = False
+    speaks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HostResult(Event):
+class HostResult(NamedTuple):
     """A host has finished a task. `result` is what `register` would keep, secrets already removed (`no_log`).
 
-    A loop's HostResult follows its ItemResults and carries `results`. `ignored`: it failed and play goes on.
+    A loop's HostResult follows its ItemResults and carries `results`. `ignored`: it failed and the play goes on.
+    `speaks`: the answer is the point of the task (debug), and to be shown also when all is well.
     """
 
     host: str
     task: str
     action: str
     status: Status
-    result: dict[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = NOTHING
     delegated: str | None = None
     ignored: bool = False
     path: str = ""
     seconds: float = 0.0
-    diff: bool = False  # the result's "diff" is to be shown
+    speaks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Retry(Event):
+class Retry(NamedTuple):
     """An `until` that does not hold yet."""
 
     host: str
     task: str
     left: int
-    result: dict[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Included(Event):
+class Included(NamedTuple):
     """A file or role was included for these hosts."""
 
     what: str
@@ -102,8 +92,7 @@ class Included(Event):
     item: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Output(Event):
+class Output(NamedTuple):
     """Output of a task while it still runs."""
 
     host: str
@@ -112,8 +101,7 @@ class Output(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message(Event):
+class Message(NamedTuple):
     """A word of the engine's to the user: `level` is warning, deprecation, info or debug (shown from -v on)."""
 
     level: str
@@ -121,8 +109,7 @@ class Message(Event):
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recap(Event):
+class Recap(NamedTuple):
     """The end: for each host ok, changed, unreachable, failed, skipped, rescued and ignored."""
 
     hosts: dict[str, dict[str, int]]
@@ -130,4 +117,22 @@ class Recap(Event):
     interrupted: bool = False
 
 
+Event = (
+    PlaybookStart
+    | PlayStart
+    | NoHosts
+    | TaskStart
+    | ItemResult
+    | HostResult
+    | Retry
+    | Included
+    | Output
+    | Message
+    | Recap
+)
 Emit = Callable[[Event], None]
+
+
+def record(event: Event) -> dict[str, Any]:
+    """The event as plain data, its type under `event`."""
+    return {"event": type(event).__name__, **event._asdict()}

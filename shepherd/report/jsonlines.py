@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from shepherd.report.events import Event
+from shepherd.report.events import record
+
+if TYPE_CHECKING:
+    from shepherd.report.events import Event
 
 
 class JsonLines:
@@ -14,7 +17,7 @@ class JsonLines:
         self._stream = stream
 
     def emit(self, event: Event) -> None:
-        record = {"time": round(time.time(), 6), **event.record()}
+        record = {"time": round(time.time(), 6), **record(event)}
         self._stream.write(json.dumps(record, default=str) + "\n")
         self._stream.flush()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from shepherd.report import difference, events, values
-from shepherd.report.style import Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shepherd.report.style import Style
 
 WIDTH = 79
 PREFIX = {
@@ -17,7 +20,6 @@ PREFIX = {
     "changed": "changed",
 }
 SAID = {"failed": "FAILED!", "unreachable": "UNREACHABLE!"}
-SHOWN_WHEN_OK = frozenset({"debug", "assert"})  # tasks whose answer is the point
 
 
 class Lines:
@@ -73,9 +75,9 @@ class Lines:
             if event.status == "skipped" and not result["results"]:
                 self.say(f"skipping: [{self._who(event)}]", "skipped")
             return
-        if event.diff and self.diff and "results" not in result:
+        if self.diff and "results" not in result:
             self._diff(result)
-        self._status(event, "", event.action in SHOWN_WHEN_OK)
+        self._status(event, "", event.speaks)
         if event.status == "failed":
             self._failure(event)
         if event.ignored:
@@ -86,9 +88,9 @@ class Lines:
             self.say(f"    at {event.path}", "place")
 
     def _item(self, event: events.ItemResult) -> None:
-        if self.diff and "diff" in event.result:
+        if self.diff:
             self._diff(event.result)
-        self._status(event, f" => (item={event.label})", self.verbosity > 0 or event.result.get("msg") is not None and "rc" not in event.result and event.status == "ok" and "dest" not in event.result)
+        self._status(event, f" => (item={event.label})", event.speaks)
 
     def _status(self, event: events.HostResult | events.ItemResult, item: str, wanted: bool) -> None:
         prefix = PREFIX.get(event.status, event.status)
@@ -106,7 +108,7 @@ class Lines:
                 text += f" => {shown[0]}" if len(shown) == 1 else " =>" + "".join(f"\n    {line}" for line in shown)
         self.say(text, what)
 
-    def _diff(self, result: dict[str, Any]) -> None:
+    def _diff(self, result: Mapping[str, Any]) -> None:
         if "diff" not in result:
             return
         for line in difference.lines(result["diff"], self.style):
@@ -134,9 +136,18 @@ class Lines:
         self._heading("PLAY RECAP")
         width = max(26, *(len(name) for name in event.hosts))
         for name, counts in event.hosts.items():
-            what = "failed" if counts["failed"] else "unreachable" if counts["unreachable"] else "changed" if counts["changed"] else "ok"
+            what = (
+                "failed"
+                if counts["failed"]
+                else "unreachable"
+                if counts["unreachable"]
+                else "changed"
+                if counts["changed"]
+                else "ok"
+            )
             cells = "    ".join(
-                self.style.paint(f"{key}={counts[key]:<4}", key) if counts[key] else f"{key}={counts[key]:<4}" for key in counts
+                self.style.paint(f"{key}={counts[key]:<4}", key) if counts[key] else f"{key}={counts[key]:<4}"
+                for key in counts
             )
             self.stream.write(f"{self.style.paint(f'{name:<{width}}', what)} : {cells.rstrip()}\n")
         if event.interrupted:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from shepherd.report import events
-from shepherd.report.lines import Lines
+
+if TYPE_CHECKING:
+    from shepherd.report.lines import Lines
 
 INTERVAL = 0.2  # seconds between two drawings of the line
 
@@ -66,5 +68,3 @@ class Live:
         if self._drawn:
             self._stream.write("\r\x1b[K")
             self._drawn = False
-
-

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 # Fields that say nothing to a reader who did not ask for more.
 QUIET = frozenset(
-    "changed failed skipped unreachable invocation stdout_lines stderr_lines warnings deprecations diff start end delta "
-    "ansible_loop_var ansible_index_var ansible_loop failed_when_result attempts skip_reason exception results "
-    "ansible_facts include include_args include_variables".split()
+    [
+        "changed",
+        "failed",
+        "skipped",
+        "unreachable",
+        "invocation",
+        "stdout_lines",
+        "stderr_lines",
+        "warnings",
+        "deprecations",
+        "diff",
+        "start",
+        "end",
+        "delta",
+        "ansible_loop_var",
+        "ansible_index_var",
+        "ansible_loop",
+        "failed_when_result",
+        "attempts",
+        "skip_reason",
+        "exception",
+        "results",
+        "ansible_facts",
+        "include",
+        "include_args",
+        "include_variables",
+    ]
 )
 FIRST = ("msg", "assertion", "evaluated_to", "cmd", "rc", "stdout", "stderr", "module_stdout", "module_stderr")
 LIMIT = 4000  # characters of one value; -v shows the whole

@@ -17,9 +17,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).resolve().parent
 VENVS = {
@@ -51,7 +54,12 @@ def measure(argv: list[str], environment: dict[str, str], folder: Path) -> tuple
     began = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            argv, cwd=HERE, env={**base_environment(folder), **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            argv,
+            cwd=HERE,
+            env={**base_environment(folder), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -77,10 +85,17 @@ def venv(folder: Path, name: str) -> Path:
     return place
 
 
-def contenders(venvs: Path, what: str, play: str, key: str, known_hosts: str, hosts_vars: dict[str, str]) -> list[Contender]:
+def contenders(
+    venvs: Path, what: str, play: str, key: str, known_hosts: str, hosts_vars: dict[str, str]
+) -> list[Contender]:
     shepherd = [sys.executable, "-m", "shepherd"]
     found = [Contender("shepherd", lambda inventory, _: [*shepherd, "play", play, "-i", str(inventory)])]
-    pipelining = {"ANSIBLE_PIPELINING": "1", "ANSIBLE_FORKS": "20", "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_HOST_KEY_CHECKING": "1"}
+    pipelining = {
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_FORKS": "20",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_HOST_KEY_CHECKING": "1",
+    }
     ansible = venv(venvs, "ansible") / "bin" / "ansible-playbook"
     found.append(Contender("ansible-core", lambda inventory, _: [str(ansible), play, "-i", str(inventory)], pipelining))
     mitogen = venv(venvs, "mitogen")
@@ -109,7 +124,9 @@ def contenders(venvs: Path, what: str, play: str, key: str, known_hosts: str, ho
 
 def table(title: str, contenders: list[Contender]) -> None:
     print(f"\n{title}")
-    print(f"  {'':14} {'wall s':>8} {'cpu s':>8} {'MiB':>7} {'× shepherd':>11}   (medians of {len(contenders[0].samples)})")
+    print(
+        f"  {'':14} {'wall s':>8} {'cpu s':>8} {'MiB':>7} {'× shepherd':>11}   (medians of {len(contenders[0].samples)})"
+    )
     for contender in contenders:
         wall = statistics.median(sample.wall for sample in contender.samples)
         cpu = statistics.median(sample.cpu for sample in contender.samples)
@@ -117,7 +134,9 @@ def table(title: str, contenders: list[Contender]) -> None:
         ratios = [
             theirs.wall / ours.wall for theirs, ours in zip(contender.samples, contenders[0].samples, strict=True)
         ]
-        print(f"  {contender.name:14} {wall:8.2f} {cpu:8.2f} {memory:7.0f} {statistics.median(ratios):11.2f}", flush=True)
+        print(
+            f"  {contender.name:14} {wall:8.2f} {cpu:8.2f} {memory:7.0f} {statistics.median(ratios):11.2f}", flush=True
+        )
 
 
 class Lab:
@@ -127,7 +146,18 @@ class Lab:
         self.folder = folder
         self.inventory = folder / "inventory"
         subprocess.run(
-            [sys.executable, "-m", "shepherd", "lab", "up", str(size), "--name", LAB, "--inventory", str(self.inventory)],
+            [
+                sys.executable,
+                "-m",
+                "shepherd",
+                "lab",
+                "up",
+                str(size),
+                "--name",
+                LAB,
+                "--inventory",
+                str(self.inventory),
+            ],
             check=True,
         )
         text = self.inventory.read_text()
@@ -141,14 +171,18 @@ class Lab:
         path = self.folder / f"inventory-{size}"
         lines = [f"{host} ansible_host={self.addresses[host]}" for host in hosts]
         path.write_text(
-            "[all]\n" + "\n".join(lines) + "\n[all:vars]\nansible_user=root\nansible_python_interpreter=/usr/bin/python3\n"
+            "[all]\n"
+            + "\n".join(lines)
+            + "\n[all:vars]\nansible_user=root\nansible_python_interpreter=/usr/bin/python3\n"
             f"ansible_ssh_private_key_file={self.key}\nansible_ssh_common_args=-o UserKnownHostsFile={self.known_hosts}\n"
         )
         return path, hosts
 
     def reset(self, hosts: list[str]) -> None:
         for host in hosts:
-            script = "rm -rf /srv/bench /srv/bench-loop; for p in ann ben cid; do userdel bench-$p; done; groupdel bench"
+            script = (
+                "rm -rf /srv/bench /srv/bench-loop; for p in ann ben cid; do userdel bench-$p; done; groupdel bench"
+            )
             subprocess.run(
                 [sys.executable, "-m", "shepherd", "lab", "exec", "--name", LAB, host, "sh", "-c", script],
                 capture_output=True,
@@ -159,7 +193,9 @@ class Lab:
         subprocess.run([sys.executable, "-m", "shepherd", "lab", "down", "--name", LAB], check=False)
 
 
-def compare(lab: Lab, venvs: Path, what: str, play: str, size: int, rounds: int, *, fresh: bool = False) -> list[Contender]:
+def compare(
+    lab: Lab, venvs: Path, what: str, play: str, size: int, rounds: int, *, fresh: bool = False
+) -> list[Contender]:
     inventory, hosts = lab.part(size)
     found = contenders(venvs, what, play, lab.key, lab.known_hosts, lab.addresses)
     lab.reset(hosts)
@@ -186,7 +222,10 @@ def floor(lab: Lab, size: int, rounds: int, runs: int, ours: list[Sample]) -> No
     samples = [measure(argv, {}, lab.folder)[0] for _ in range(rounds + 1)][1:]
     wall = statistics.median(sample.wall for sample in samples)
     shepherd = statistics.median(sample.wall for sample in ours)
-    print(f"  {'the floor':14} {wall:8.2f} {statistics.median(s.cpu for s in samples):8.2f}   {runs} runs; shepherd is {shepherd / wall:.2f} × it", flush=True)
+    print(
+        f"  {'the floor':14} {wall:8.2f} {statistics.median(s.cpu for s in samples):8.2f}   {runs} runs; shepherd is {shepherd / wall:.2f} × it",
+        flush=True,
+    )
 
 
 def main() -> None:

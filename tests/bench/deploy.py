@@ -32,7 +32,12 @@ changed = [
 for person in PEOPLE:
     changed.append(
         files.template(
-            src="templates/site.conf.j2", dest=f"{ROOT}/etc/conf.d/{person}.conf", mode="640", group="bench", item=person, root=ROOT
+            src="templates/site.conf.j2",
+            dest=f"{ROOT}/etc/conf.d/{person}.conf",
+            mode="640",
+            group="bench",
+            item=person,
+            root=ROOT,
         )
     )
 files.put(src="files/program.sh", dest=f"{ROOT}/bin/program", mode="755")
