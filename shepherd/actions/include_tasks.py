@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ShepherdError
+from shepherd.playbook import find_tasks
 
 if TYPE_CHECKING:
     from shepherd.engine.step import Step
@@ -46,6 +47,6 @@ async def run(step: Step) -> dict[str, Any]:
     name = step.args["file"]
     if not name:
         raise ShepherdError("include_tasks needs a file", origin=step.task.origin)
-    path = step.find("tasks", name)
+    path = find_tasks(name, parent=step.task, loader=step.run.loader)
     include = {"path": path, "apply": step.args["apply"] or {}}
     return {"changed": False, "include": path, "include_args": {}, "_include": include}

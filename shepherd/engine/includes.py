@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import plays
 from shepherd.errors import ShepherdError
+from shepherd.playbook import load_role, load_tasks
 from shepherd.report.events import Included
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ async def insert(
 
 
 def _read(batch: Batch, task: Task, inclusion: _Inclusion) -> Block | None:
-    from shepherd.playbook import load_role, load_tasks
-
     run = batch.run
     found = inclusion.found
     layers = (inclusion.front,) if inclusion.front else ()

@@ -9,6 +9,7 @@ from shepherd.engine import prompts
 from shepherd.engine.linear import Batch
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
+from shepherd.playbook import selected
 from shepherd.playbook.model import Block, Settings, Task
 from shepherd.report.events import Message, NoHosts, PlayStart
 from shepherd.templating import Layer, find_file, is_template
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.inventory import Host
-    from shepherd.playbook.model import Play
+    from shepherd.playbook import selected
+from shepherd.playbook.model import Play
 
 ORDERS: dict[str, Callable[[list[Host]], list[Host]]] = {
     "inventory": lambda hosts: hosts,
@@ -83,8 +85,6 @@ def plan_of(run: Run, play: Play) -> Block:
 
 def prune(block: Block, tags: tuple[str, ...], skip_tags: tuple[str, ...]) -> Block | None:
     """`block` without the tasks that the tags leave out; None where nothing is left."""
-    from shepherd.playbook import selected
-
     if tags == ("all",) and not skip_tags:
         wanted, unwanted = frozenset({"all"}), frozenset[str]()
     else:

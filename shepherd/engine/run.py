@@ -11,9 +11,12 @@ from shepherd.engine.magic import HostVars
 from shepherd.engine.router import Router
 from shepherd.engine.state import COUNTS, HostState
 from shepherd.engine.variables import Variables
+from shepherd.playbook import Loader, load
 from shepherd.report.events import Emit, PlaybookStart, Recap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shepherd.engine.options import Options
     from shepherd.inventory import Inventory
     from shepherd.playbook.model import Play, Playbook, Task
@@ -41,8 +44,9 @@ class Run:
         self.static_args: dict[Task, tuple[Spec, dict[str, Any]]] = {}
         self.digests: dict[tuple[str, int, int, int], str] = {}  # SHA-1 of local files, by path, inode, size, mtime
         self.files: dict[str, Any] = {}  # documents read while running (vars_files, include_vars), by path
-        self.library: tuple[str, ...] = options.module_path
-        self.roles_path: tuple[str, ...] = options.roles_path
+        self.loader = Loader(
+            templates, extra_vars=options.extra_vars, roles_path=options.roles_path, library=options.module_path
+        )
         self.start_at: str | None = options.start_at_task  # until the task of that name is met
         self.stepping = options.step
         self.end_play = False
@@ -51,6 +55,15 @@ class Run:
         self.taking_part: list[str] = []
         self._states: dict[str, HostState] = {}
         self.started = time.monotonic()
+
+    def load(self, paths: Sequence[str]) -> list[Playbook]:
+        """Read playbooks whole, before any of them is played."""
+        return [load(path, loader=self.loader) for path in paths]
+
+    @property
+    def library(self) -> tuple[str, ...]:
+        """The user's own folders of modules."""
+        return self.loader.library
 
     def state(self, name: str) -> HostState | None:
         """The state of a host of the inventory, implicit localhost included; None where there is no such host."""

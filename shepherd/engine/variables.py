@@ -75,6 +75,7 @@ class Variables:
                 *front,
                 magic.layer(self._run, state, self._play, task),
                 self._extra,
+                *(Layer(values, name="params") for values in task.params),
                 *role_params,
                 *self._learned(state),
                 *(Layer(values, name="task vars") for values in task.vars),

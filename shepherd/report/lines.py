@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 from shepherd.report import difference, events, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from shepherd.report.style import Style
 
@@ -145,7 +145,7 @@ class Lines:
                 if counts["changed"]
                 else "ok"
             )
-            cells = "    ".join(
+            cells = " ".join(
                 self.style.paint(f"{key}={counts[key]:<4}", key) if counts[key] else f"{key}={counts[key]:<4}"
                 for key in counts
             )
