@@ -35,9 +35,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-y", "--yaml", action="store_true", help="print YAML instead of JSON")
     parser.add_argument("--toml", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--output", metavar="FILE", help="with --list: write to this file")
-    parser.add_argument(
-        "--playbook-dir", metavar="DIR", help="the folder of playbooks whose group_vars and host_vars count (.)"
-    )
+    parser.add_argument("--playbook-dir", metavar="DIR", help="where playbooks, their group_vars and host_vars are (.)")
     parser.add_argument(
         "-e", "--extra-vars", action="append", default=[], metavar="VARS", help="key=value …, YAML or JSON, or @FILE"
     )

@@ -6,12 +6,12 @@ Where the answer has no `_meta.hostvars`, the program is called again with `--ho
 from __future__ import annotations
 
 import errno
-import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
-from shepherd.origin import Origin, Text
+from shepherd.inventory import document
+from shepherd.origin import Origin
 
 if TYPE_CHECKING:
     from shepherd.inventory.inventory import Inventory
@@ -84,22 +84,16 @@ def _json(printed: str | None, path: str, asked: str) -> dict[str, Any]:
     if not (printed or "").strip() and asked != "--list":
         return {}
     try:
-        found = json.loads(printed or "", object_hook=lambda made: _unsafe(made, path))
-    except (ValueError, RecursionError) as error:
+        found = document.load_json(printed or "", path)
+    except ValueError as error:
         hint = f"run {path} {asked if asked == '--list' else '--host ' + asked} and look at what it prints"
         raise ParseError(f"{path} did not print JSON: {error}", hint=hint) from None
     expected: dict[str, Any] = _expect(found, dict, "what it prints", path)
     return expected
 
 
-def _unsafe(made: dict[str, Any], path: str) -> Any:
-    """What `--list` prints for text that is never a template."""
-    text = made.get("__ansible_unsafe") if len(made) == 1 else None
-    return Text(text, Origin(path), literal=True) if isinstance(text, str) else made
-
-
 def _expect(value: Any, kind: type, what: str, path: str) -> Any:
     if not isinstance(value, kind):
         wanted = {"dict": "a mapping", "list": "a list", "str": "text"}[kind.__name__]
-        raise ParseError(f"{path}: {what} must be {wanted}, not {json.dumps(value)[:60]}")
+        raise ParseError(f"{path}: {what} must be {wanted}, not {str(value)[:60]!r}")
     return value

@@ -232,6 +232,11 @@ class Inventory:
         """Where group_vars and host_vars may be, highest precedence first."""
         if playbook_dir not in self._found_places:
             directories = dict.fromkeys([*self.directories, playbook_dir] if playbook_dir else self.directories)
-            files = [self._files.setdefault(directory, VariableFiles(directory)) for directory in directories]
+            files = [self._files_in(directory) for directory in directories]
             self._found_places[playbook_dir] = files[::-1]
         return self._found_places[playbook_dir]
+
+    def _files_in(self, directory: str) -> VariableFiles:
+        if directory not in self._files:
+            self._files[directory] = VariableFiles(directory, self.warn)
+        return self._files[directory]

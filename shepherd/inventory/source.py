@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shepherd.errors import ParseError, ShepherdError
-from shepherd.inventory import ini
+from shepherd.inventory import document, ini, structure
 from shepherd.inventory.host import NOTHING
 from shepherd.inventory.inventory import Inventory
 from shepherd.inventory.names import expand
@@ -80,7 +79,11 @@ def _directory(path: str, inventory: Inventory) -> None:
     """All sources in the directory, in the order of their names."""
     skipped = []
     understood = False
-    for name in sorted(entry.name for entry in os.scandir(path)):
+    try:
+        names = sorted(entry.name for entry in os.scandir(path))
+    except OSError as error:
+        raise ParseError(f"cannot read the directory {path}: {error.strerror}") from None
+    for name in names:
         if name in VARIABLES or name.startswith(".") or name.endswith(IGNORED):
             continue
         try:
@@ -97,7 +100,7 @@ def _directory(path: str, inventory: Inventory) -> None:
 
 
 def _file(path: str, inventory: Inventory) -> None:
-    text = _text(path)
+    text = document.read_text(path)
     if path.endswith(".toml"):
         from shepherd.inventory import toml
 
@@ -106,26 +109,21 @@ def _file(path: str, inventory: Inventory) -> None:
     if path.endswith(".ini") or not (path.endswith(_YAML_NAMES) or _looks_like_yaml(text)):
         ini.parse(text, path, inventory)
         return
-    from shepherd import documents  # not before a source needs it: yaml takes a while to import
-    from shepherd.inventory import structure
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", documents.DuplicateKey)
-        try:
-            document = documents.load_text(text, path)
-        except ParseError as problem:
-            _as_ini(text, path, inventory, problem)
-            return
-    for warning in caught:
-        inventory.warn(str(warning.message))
-    if isinstance(document, str):
+    try:
+        found = document.load(text, path, inventory.warn)
+    except ParseError as problem:
+        _as_ini(text, path, inventory, problem)
+        return
+    if isinstance(found, str):
         _as_ini(text, path, inventory, ParseError("this is neither INI nor YAML", origin=Origin(path, 1, 1)))
     else:
-        structure.parse(document, path, inventory)
+        structure.parse(found, path, inventory)
 
 
 def _as_ini(text: str, path: str, inventory: Inventory, problem: ParseError) -> None:
     """What did not do as YAML, for the reason `problem`: hosts a line each in a file called .yml, perhaps."""
+    if text.lstrip()[:1] == "{":
+        raise problem
     try:
         ini.parse(text, path, Inventory())
     except ShepherdError as other:
@@ -142,14 +140,3 @@ def _looks_like_yaml(text: str) -> bool:
         if line and line[0] not in "#;":
             return bool(_YAML_LINE.match(line))
     return False
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        hint = "save the file as UTF-8"
-        message = f"not UTF-8 text: {error.reason} at byte {error.start}"
-        raise ParseError(message, origin=Origin(path), hint=hint) from None
-    except OSError as error:
-        raise ParseError(f"cannot read {path}: {error.strerror}") from None

@@ -23,7 +23,7 @@ def parse(document: Any, file: str, inventory: Inventory) -> None:
         return
     if not isinstance(document, Mapping):
         raise ParseError(
-            f"an inventory is a mapping of groups, not {_kind(document)}",
+            f"an inventory is a mapping of groups, not {kind(document)}",
             origin=origin_of(document) or Origin(file),
             hint="begin with 'all:' and put 'hosts:' or 'children:' under it",
         )
@@ -47,11 +47,11 @@ class _Reader:
         """The group `name`, with what `body` says; None where that is no group at all, which is only warned of."""
         if body is not None and not isinstance(body, Mapping):
             place = self.place(around, name)
-            self.inventory.warn(f"{place}: skipping group {name!r}: expected a mapping, got {_kind(body)}")
+            self.inventory.warn(f"{place}: skipping group {name!r}: expected a mapping, got {kind(body)}")
             return None
         if not isinstance(name, str):
             hint = f"quote it: '{name}'"
-            raise self.error(f"the name of a group must be text, not {_kind(name)}: {name}", around, name, hint)
+            raise self.error(f"the name of a group must be text, not {kind(name)}: {name}", around, name, hint)
         group = self.inventory.add_group(str(name))
         for key, value in (body or {}).items():
             if key == "vars":
@@ -71,7 +71,7 @@ class _Reader:
         for name, body in (written or {}).items():
             child = self.group(name, body, written)
             if child is None:
-                raise self.error(f"{name!r} is no group: its value is {_kind(body)}", written, name, "write a mapping")
+                raise self.error(f"{name!r} is no group: its value is {kind(body)}", written, name, "write a mapping")
             try:
                 self.inventory.add_child(group, child)
             except ValueError as error:
@@ -82,10 +82,10 @@ class _Reader:
         for pattern, values in (written or {}).items():
             if not isinstance(pattern, str):
                 hint = f"quote it: '{pattern}'"
-                raise self.error(f"the name of a host must be text, not {_kind(pattern)}", written, pattern, hint)
+                raise self.error(f"the name of a host must be text, not {kind(pattern)}", written, pattern, hint)
             if values is not None and not isinstance(values, Mapping):
                 hint = "write its variables as a mapping, or nothing"
-                raise self.error(f"host {pattern!r} must hold a mapping, not {_kind(values)}", written, pattern, hint)
+                raise self.error(f"host {pattern!r} must hold a mapping, not {kind(values)}", written, pattern, hint)
             try:
                 names, port = expand(str(pattern))
             except ValueError as error:
@@ -99,7 +99,7 @@ class _Reader:
             return {value: None}
         if value is not None and not isinstance(value, Mapping):
             hint = "write one name a line, each with a colon behind it"
-            raise self.error(f"'{key}' of group {group!r} must be a mapping, not {_kind(value)}", around, key, hint)
+            raise self.error(f"'{key}' of group {group!r} must be a mapping, not {kind(value)}", around, key, hint)
         return value
 
     def place(self, around: Any, key: Any) -> Origin:
@@ -112,5 +112,6 @@ class _Reader:
 _NAMES = ((str, "text"), (bool, "a boolean"), ((int, float), "a number"), (list, "a list"), (dict, "a mapping"))
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
+    """What a value is, for messages."""
     return next((name for kinds, name in _NAMES if isinstance(value, kinds)), type(value).__name__)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shepherd.errors import ParseError
+from shepherd.inventory import document, structure
 from shepherd.origin import Origin, origin_of
 
 EXTENSIONS = ("", ".yml", ".yaml", ".json")
@@ -19,9 +20,9 @@ class VariableFiles:
     """The variables kept beside one inventory or playbook. A name's variables may be a file, with or without
     extension, or a directory of such files, which count in the order of their names."""
 
-    def __init__(self, directory: str) -> None:
-        self._groups = _Kind(os.path.join(directory, "group_vars"))
-        self._hosts = _Kind(os.path.join(directory, "host_vars"))
+    def __init__(self, directory: str, warn: Callable[[str], None]) -> None:
+        self._groups = _Kind(os.path.join(directory, "group_vars"), warn)
+        self._hosts = _Kind(os.path.join(directory, "host_vars"), warn)
 
     def of_group(self, name: str) -> Layers:
         """The group's variables, highest precedence first. Raises ParseError."""
@@ -33,8 +34,9 @@ class VariableFiles:
 
 
 class _Kind:
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, warn: Callable[[str], None]) -> None:
         self.directory = directory
+        self.warn = warn
         self.listing: frozenset[str] | None = None
         self.read: dict[str, Layers] = {}
 
@@ -48,7 +50,7 @@ class _Kind:
             return ()
         found = self.read.get(name)
         if found is None:
-            found = self.read[name] = tuple(_load(path) for path in self._paths(name))[::-1]
+            found = self.read[name] = tuple(_load(path, self.warn) for path in self._paths(name))[::-1]
         return found
 
     def _paths(self, name: str) -> Iterator[str]:
@@ -69,15 +71,13 @@ def _files_in(directory: str) -> Iterator[str]:
             yield entry.path
 
 
-def _load(path: str) -> Mapping[str, Any]:
-    from shepherd import documents  # not before a file has to be read: yaml takes a while to import
-
-    values = documents.load(path)
+def _load(path: str, warn: Callable[[str], None]) -> Mapping[str, Any]:
+    values = document.load_file(path, warn)
     if values is None:
         return {}
     if not isinstance(values, Mapping):
         raise ParseError(
-            f"a file of variables must be a mapping, not a {type(values).__name__.lower()}",
+            f"a file of variables must be a mapping, not {structure.kind(values)}",
             origin=origin_of(values) or Origin(path),
             hint="write one 'name: value' a line",
         )
