@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from shepherd.templating import filters, functions, tests
@@ -11,6 +12,8 @@ from shepherd.templating.environment import Environment
 if TYPE_CHECKING:
     from shepherd.templating.templates import Templates
 
+# Jinja's filters that give an iterator, which Ansible makes a list
+_STREAMING = ("map", "select", "reject", "selectattr", "rejectattr", "batch", "slice", "reverse", "items")
 _PREFIXES = ("ansible.builtin.", "ansible.legacy.")
 
 
@@ -21,8 +24,9 @@ def make_environment(
     more_globals: Mapping[str, Any],
 ) -> Environment:
     environment = Environment(templates, trim_blocks=True)
-    ours = {**filters.table(), **more_filters}
-    environment.filters.update(ours)
+    environment.filters.update({**filters.table(), **more_filters})
+    for name in _STREAMING:
+        environment.filters[name] = _listing(environment.filters[name])
     environment.tests.update({**tests.table(), **more_tests})
     for table in (environment.filters, environment.tests):
         known: dict[str, Any] = dict(table)
@@ -31,3 +35,12 @@ def make_environment(
     environment.globals.update(functions.table())
     environment.globals.update(more_globals)
     return environment
+
+
+def _listing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def listing(*args: Any, **options: Any) -> Any:
+        found = function(*args, **options)
+        return list(found) if isinstance(found, Iterator) else found
+
+    return listing

@@ -35,13 +35,12 @@ def flatten(value: Iterable[Any], levels: int | None = None, skip_nulls: bool = 
 def unique(
     environment: Environment, value: Iterable[Any], case_sensitive: bool | None = None, attribute: str | None = None
 ) -> list[Any]:
-    """Each value once, the first time it comes. Case counts, unlike in Jinja."""
+    """Each value once, the first time it comes. Case counts only where `case_sensitive` is true."""
     values = list(value)
-    sensitive = True if case_sensitive is None else bool(case_sensitive)
     try:
-        return list(do_unique(environment, values, case_sensitive=sensitive, attribute=attribute))
+        return list(do_unique(environment, values, case_sensitive=bool(case_sensitive), attribute=attribute))
     except TypeError:  # lists and mappings have no hash
-        if attribute is not None or not sensitive:
+        if attribute is not None:
             raise
     return _once(values)
 

@@ -59,19 +59,16 @@ def comment(text: str, style: str = "plain", **options: Any) -> str:
     if style not in _STYLES:
         raise ValueError(f"unknown style {style!r}; known are {', '.join(_STYLES)}")
     chosen: dict[str, Any] = {"newline": "\n", "prefix_count": 1, "postfix_count": 1, "beginning": "", "end": ""}
-    chosen |= _STYLES[style]
-    chosen |= {"prefix": chosen["decoration"].rstrip(), "postfix": chosen["decoration"].rstrip()}
-    if "decoration" in options:
-        chosen |= {"prefix": options["decoration"].rstrip(), "postfix": options["decoration"].rstrip()}
-    chosen |= options
+    chosen |= _STYLES[style] | options
     newline, decoration = chosen["newline"], chosen["decoration"]
+    prefix, postfix = chosen.get("prefix", decoration.rstrip()), chosen.get("postfix", decoration.rstrip())
     lines = [f"{decoration}{line}".rstrip() for line in str(text).split(newline)]
-    frame = [f"{chosen['prefix']}{newline}" * int(chosen["prefix_count"])]
-    frame += [newline.join(lines)]
-    frame += [f"{newline}{chosen['postfix']}" * int(chosen["postfix_count"])]
-    beginning = chosen["beginning"] + newline if chosen["beginning"] else ""
-    end = newline + chosen["end"] if chosen["end"] else ""
-    return beginning + "".join(frame) + end
+    parts = [chosen["beginning"] + newline if chosen["beginning"] else ""]
+    parts += [f"{prefix}{newline}" * int(chosen["prefix_count"]) if prefix else ""]
+    parts += [newline.join(lines)]
+    parts += [f"{newline}{postfix}" * int(chosen["postfix_count"])]
+    parts += [newline + chosen["end"] if chosen["end"] else ""]
+    return "".join(parts)
 
 
 FILTERS = {

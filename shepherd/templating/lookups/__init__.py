@@ -9,6 +9,7 @@ from typing import Any
 
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
 from shepherd.templating.lookups.asking import Asking
+from shepherd.templating.native import Verbatim
 from shepherd.templating.scope import Scope
 
 Lookup = Callable[[list[Any], Asking], list[Any]]
@@ -70,12 +71,15 @@ def run(
     if wantlist:
         return found
     if all(isinstance(each, str) for each in found):
-        return ",".join(found) if found else []
+        joined = ",".join(found)
+        return [] if not found else Verbatim(joined) if isinstance(found[0], Verbatim) else joined
     return found[0] if len(found) == 1 else found
 
 
 def _sure(terms: Sequence[Any]) -> list[Any]:
     """The terms as a list, none of them undefined."""
+    if isinstance(terms, (str, Mapping)):  # `with_dict: "{{ users }}"` gives the mapping itself
+        return [terms]
     for term in terms:
         if getattr(term, "_undefined_exception", None) is not None:
             term._fail_with_undefined_error()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shepherd.errors import TemplateError
 from shepherd.templating.files import TemplateOptions
 from shepherd.templating.lookups.asking import Asking, truth
+from shepherd.templating.native import Verbatim
 from shepherd.templating.search import FileMissing, candidates
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def template(terms: list[Any], asking: Asking) -> list[Any]:
         path = asking.find("templates", term)
         variables = {"template_path": term, **(asking.get("template_vars") or {})}
         options = TemplateOptions(**changes, convert=asking.flag("convert_data", True), variables=variables)  # type: ignore[arg-type]  # texts all
-        found.append(asking.scope.templates.render_file(path, asking.scope, options=options))
+        text = asking.scope.templates.render_file(path, asking.scope, options=options)
+        found.append(text if options.convert else Verbatim(text))
     return found
 
 
