@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from warnings import warn
 
 from shepherd.conversions import CONVERSIONS, FALSE, TRUE, type_name
@@ -25,8 +24,7 @@ class OptionWarning(UserWarning):
     """Arguments that a module takes, but that are hardly meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where arguments come from, for messages. `within` are the options that lead to a mapping inside a mapping."""
 
     module: str
@@ -35,7 +33,7 @@ class Place:
     within: tuple[str, ...] = ()
 
     def inside(self, name: str, args: Mapping[Any, Any]) -> Place:
-        return replace(self, args=args, within=(*self.within, name))
+        return self._replace(args=args, within=(*self.within, name))
 
     def error(self, message: str, name: str | None = None, hint: str | None = None) -> OptionError:
         """`name` is the argument to point at."""
@@ -46,8 +44,7 @@ class Place:
         return f" found in {' -> '.join(self.within)}" if self.within else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option. `options` are those of the mapping (or of each mapping of the list) that it holds."""
 
     name: str
