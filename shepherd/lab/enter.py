@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 def command_in(pid: int, command: Sequence[str]) -> list[str]:
     """The command line that runs `command` beside process `pid`, in a clean environment."""
     environment = {**content.ENVIRONMENT, "HOME": "/root", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/bash"}
+    if "TERM" in os.environ:
+        environment["TERM"] = os.environ["TERM"]
     settings = [f"{name}={value}" for name, value in environment.items()]
     return [
         *("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root"),

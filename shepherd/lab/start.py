@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shepherd.lab.state import Host, Lab
 
 NO_BRIDGE = "--ports shares this machine's network and needs none"
+LOCAL = b"\x02\x53"  # the bit of IEEE 802 for addresses that no maker of hardware gives out
 PATIENCE = 30.0  # seconds for a host to answer
 
 
@@ -85,13 +86,14 @@ def _plug_in(lab: Lab, host: Host, bridge: int, pid: int, netlink: Netlink) -> N
     stale = netlink.links().get(name)  # of a host that ended just now
     if stale:
         netlink.delete(stale)
-    netlink.add_veth(name, bridge, "eth0", pid)
+    hardware = LOCAL + socket.inet_aton(host.address)
+    netlink.add_veth(name, bridge, "eth0", pid, hardware)
 
 
 def _wait_for_sshd(lab: Lab, host: Host, deadline: float) -> None:
     while True:
         try:
-            with socket.create_connection((host.address, host.port), timeout=5) as connection:
+            with socket.create_connection((host.address, host.port), timeout=1) as connection:
                 if connection.recv(4) == b"SSH-":
                     return
         except OSError:

@@ -18,7 +18,7 @@ NLM_F_CREATE_NEW = 0x400 | 0x200  # NLM_F_CREATE | NLM_F_EXCL
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 
 IFF_UP = 1
-IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_PID = 3, 10, 18, 19
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_PID = 1, 3, 10, 18, 19
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 VETH_INFO_PEER = 1
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
@@ -125,9 +125,14 @@ class Netlink:
         body = _LINK.pack(0, 0, 0, IFF_UP, IFF_UP) + attribute(IFLA_IFNAME, name) + information
         self.request(RTM_NEWLINK, body, NLM_F_CREATE_NEW)
 
-    def add_veth(self, name: str, master: int, peer: str, pid: int) -> None:
-        """A pair of interfaces: `name`, up, a port of the bridge with index `master`; and `peer` where `pid` lives."""
+    def add_veth(self, name: str, master: int, peer: str, pid: int, hardware: bytes) -> None:
+        """A pair of interfaces: `name`, up, a port of the bridge with index `master`; and `peer` where `pid` lives.
+
+        `hardware` is the peer's address on the wire, six bytes: one that is the same for the same IP address keeps
+        neighbours that remember it from talking to an interface that is gone.
+        """
         there = _LINK.pack(0, 0, 0, 0, 0) + attribute(IFLA_IFNAME, peer) + attribute(IFLA_NET_NS_PID, pid)
+        there += attribute(IFLA_ADDRESS, hardware)
         data = attribute(IFLA_INFO_DATA, [attribute(VETH_INFO_PEER, there)])
         information = attribute(IFLA_LINKINFO, [attribute(IFLA_INFO_KIND, "veth"), data])
         here = _LINK.pack(0, 0, 0, IFF_UP, IFF_UP) + attribute(IFLA_IFNAME, name) + attribute(IFLA_MASTER, master)

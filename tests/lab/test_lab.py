@@ -240,3 +240,23 @@ def test_obstacles_are_named(monkeypatch):
     assert "CAP_SYS_ADMIN" in checks.obstacle().message
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "needs root" in checks.obstacle().message
+
+
+@pytest.mark.systemd
+def test_systemd_is_real(systemd_host):
+    def run(*command: str, check: bool = True) -> str:
+        return systemd_host.exec(command, check=check).stdout.strip()
+
+    assert run("systemctl", "is-system-running") == "running"
+    assert run("ps", "-p", "1", "-o", "comm=") == "systemd"
+    # what is switched on here is what a lab switches on, whatever this machine runs
+    enabled = run("systemctl", "list-unit-files", "--state=enabled", "--no-legend", "--type=service").split("\n")
+    assert {line.split()[0] for line in enabled} <= {"ssh.service", "sshd.service", "cron.service", "crond.service"}
+    run("systemd-run", "--unit=work", "--property=MemoryMax=64M", "sleep", "1000")
+    assert run("systemctl", "is-active", "work") == "active"
+    assert run("systemctl", "show", "work", "--property=ControlGroup") == "ControlGroup=/system.slice/work.service"
+    run("systemctl", "stop", "work")
+    assert run("systemctl", "is-active", "work", check=False) == "inactive"
+    command = systemd_host.ssh_command("systemctl restart ssh && systemctl is-active ssh")
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "active\n"
+    assert subprocess.run(systemd_host.ssh_command("id -un"), capture_output=True, text=True).stdout == "root\n"
