@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shepherd.errors import ShepherdError
+from shepherd.errors import ParseError
 from shepherd.inventory.host import NOTHING
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shepherd.inventory.host import Host
 
 PRIORITY = "ansible_group_priority"
+DEFAULT_PRIORITY = 1
 
 
 class Group:
@@ -29,7 +30,7 @@ class Group:
         self.hosts: list[Host] = []
         self.children: list[Group] = []
         self.parents: list[Group] = []
-        self.priority = 1
+        self.priority = DEFAULT_PRIORITY
         self.alone = (self,)  # shared by all hosts that are in this group only
 
     def join(self, host: Host) -> bool:
@@ -58,14 +59,14 @@ class Group:
         return True
 
     def update(self, values: Mapping[str, Any]) -> None:
-        """Take over variables. `ansible_group_priority` is not one: it sets the priority."""
+        """Take over variables. `ansible_group_priority` is none of them: it sets the priority. Raises ParseError."""
         if PRIORITY in values:
             values = dict(values)
             written = values.pop(PRIORITY)
             try:
                 self.priority = int(written)
             except (TypeError, ValueError):
-                raise ShepherdError(
+                raise ParseError(
                     f"{PRIORITY} of group {self.name!r} must be a whole number, not {written!r}",
                     origin=getattr(written, "origin", None),
                 ) from None

@@ -42,7 +42,8 @@ class _Reader:
         self.line = ""
         self.number = 0
         self.children: dict[str, list[tuple[Group, Origin]]] = {}  # by the name of the child that is not there yet
-        self.vars: dict[str, tuple[dict[str, Any], Origin]] = {}
+        self.undeclared: dict[str, Origin] = {}  # that only a `:vars` section has named yet
+        self.vars: dict[str, dict[str, Any]] = {}
 
     def read(self, text: str) -> None:
         group = self.inventory.groups["ungrouped"]
@@ -58,7 +59,7 @@ class _Reader:
                     hint = nearest(kind, _KINDS) or "there are [group], [group:vars] and [group:children]"
                     raise self.error(f"unknown kind of section: {kind!r}", f":{kind}", hint)
                 if kind == "vars":
-                    values = self.vars.setdefault(name, ({}, self.origin("[")))[0]
+                    values = self.vars_of(name)
                 else:
                     group = self.declare(name)
             elif line[0] == "[" and line[-1] == "]":
@@ -75,7 +76,14 @@ class _Reader:
                 self.add_child(line, group)
         self.settle()
 
+    def vars_of(self, name: str) -> dict[str, Any]:
+        if name not in self.inventory.groups:
+            self.undeclared[name] = self.origin("[")
+            self.inventory.add_group(name)
+        return self.vars.setdefault(name, {})
+
     def declare(self, name: str) -> Group:
+        self.undeclared.pop(name, None)
         group = self.inventory.add_group(name)
         for parent, origin in self.children.pop(name, ()):
             self.adopt(parent, group, origin)
@@ -129,15 +137,13 @@ class _Reader:
 
     def settle(self) -> None:
         """Give the groups their variables, now that all are known."""
-        for name, waiting in self.children.items():
-            hint = nearest(name, self.inventory.groups) or f"declare it with a line [{name}]"
-            raise ParseError(f"there is no group {name!r}", origin=waiting[0][1], hint=hint)
-        for name, (values, origin) in self.vars.items():
-            group = self.inventory.groups.get(name)
-            if group is None:
-                hint = nearest(name, self.inventory.groups) or f"declare it with a line [{name}]"
-                raise ParseError(f"variables for a group that is not there: {name!r}", origin=origin, hint=hint)
-            group.update(values)
+        missing = {name: waiting[0][1] for name, waiting in self.children.items()} | self.undeclared
+        for name, origin in missing.items():
+            known = [group for group in self.inventory.groups if group not in missing]
+            hint = nearest(name, known) or f"declare it with a line [{name}]"
+            raise ParseError(f"there is no group {name!r}", origin=origin, hint=hint)
+        for name, values in self.vars.items():
+            self.inventory.groups[name].update(values)
 
     def typed(self, value: str, near: str) -> Any:
         found = literal(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from shepherd.inventory.group import DEFAULT_PRIORITY, PRIORITY
 from shepherd.inventory.host import Host
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Listing:
         return merged([self.extra, *self.inventory.host_layers(host, self.playbook_dir)])
 
     def group_vars(self, group: Group) -> dict[str, Any]:
-        return merged(self.inventory.group_layers(group, self.playbook_dir))
+        values = merged(self.inventory.group_layers(group, self.playbook_dir))
+        return values if group.priority == DEFAULT_PRIORITY else {PRIORITY: group.priority, **values}
 
     def members(self, group: Group) -> list[Host]:
         """The direct members to show. Those of `all` are in `ungrouped` or elsewhere too."""
