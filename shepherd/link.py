@@ -133,7 +133,7 @@ class Link:
                 f"{f'the interpreter {interpreter}' if asked else 'Python 3.6 or newer'} was not found on {self.host}",
                 hint="correct ansible_python_interpreter" if asked else "the raw module needs none and can install it",
             )
-        if status == boot.TOO_OLD:
+        if status == boot.TOO_OLD or b"Unknown option: -I" in self._pipe.errors:  # Python 2 knows no -I
             return NoPython(f"{interpreter} on {self.host} is older than Python 3.6")
         if status is None:
             return Unreachable(f"the connection to {self.host} broke before a helper could start{self._heard()}")

@@ -92,9 +92,11 @@ def _locate(dotted: str) -> _Found | None:
         return None
     base = modules_directory() if area == "modules" else PACKAGE / area
     path = base.joinpath(*rest.split(".")) if rest else base
-    for candidate in (path.with_suffix(".py") if rest else path, path / "__init__.py"):
-        if candidate.is_file():
-            return _Found(dotted, candidate)
+    if rest and path.with_suffix(".py").is_file():
+        return _Found(dotted, path.with_suffix(".py"))
+    package = path / "__init__.py"
+    if package.is_file() and any(not isinstance(node, ast.Expr) for node in ast.parse(package.read_bytes()).body):
+        return _Found(dotted, package)  # one with a docstring alone needs no sending
     return None
 
 

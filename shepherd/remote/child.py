@@ -40,7 +40,7 @@ def on_signal(*_):
 
 
 def main(helper, request, head, upload, life, answer, stdout, stderr):
-    """Never returns. `answer`, `stdout` and `stderr` are the writing ends of pipes to the helper; `life`: see _die_with."""
+    """Never returns. `answer`, `stdout` and `stderr` are writing ends of pipes to the helper; `life`: see _die_with."""
     global _forked
     status = 70
     try:

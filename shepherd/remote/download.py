@@ -16,10 +16,10 @@ class Download:
         self.digest = hashlib.sha1()
         path = expand(path)
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not hold the helper up
-        self.file = os.fdopen(fd, "rb", buffering=0)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            self.file.close()
+            os.close(fd)
             raise OSError("%s is not a regular file" % path)
+        self.file = os.fdopen(fd, "rb", buffering=0)
         helper.streams.append(self)
 
     def advance(self):

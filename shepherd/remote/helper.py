@@ -162,9 +162,9 @@ class Helper:
         os.close(self.sink)
         deadline = time.monotonic() + GRACE
         while self.processes:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if pid in self.processes:
-                self.processes.pop(pid).kill()  # what is left of its group
+                self.processes.pop(pid).ended(status)
             elif time.monotonic() > deadline:
                 for process in self.processes.values():
                     process.kill()

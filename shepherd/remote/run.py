@@ -74,23 +74,24 @@ class Run:
         tail = self.tails[stream]
         tail += data
         del tail[:-TAIL]
-        if self.streaming:
+        if self.streaming and self.request in self.helper.requests:
             for start in range(0, len(data), wire.CHUNK):
                 piece = data[start : start + wire.CHUNK]
                 self.helper.send(wire.encode(wire.OUTPUT, self.request, {"stream": stream}, piece))
 
     def _answer(self):
-        if self.answered or len(self.received) < ANSWER.size:
+        if self.answered or self.expired or len(self.received) < ANSWER.size:
             return
         crashed, size = ANSWER.unpack_from(self.received)
         end = ANSWER.size + size
         if len(self.received) < end:
             return
-        self._drain("stdout", "stderr")
-        if crashed:
-            self._send_tails()
+        self._drain_output()
         self.answered = True
-        if self.helper.requests.pop(self.request, None) is not None and not self.expired:
+        if self.request in self.helper.requests:
+            if crashed:
+                self._send_tails()
+            del self.helper.requests[self.request]
             self.helper.send(self.received[ANSWER.size : end])
         self.deadline = None
         del self.received[:end]
@@ -100,10 +101,11 @@ class Run:
             if tail:
                 self.helper.send(wire.encode(wire.OUTPUT, self.request, {"stream": stream, "tail": True}, bytes(tail)))
 
-    def _drain(self, *streams):
+    def _drain_output(self):
+        """One read takes all that a pipe holds; more would never end where something is left running that prints."""
         for fd, stream in list(self.pipes.items()):
-            while stream in streams and self._read(fd):
-                pass
+            if stream != "result":
+                self._read(fd)
 
     def _close(self, fd):
         self.helper.forget(fd)
@@ -112,19 +114,24 @@ class Run:
 
     def ended(self, status):
         """The process was reaped."""
-        self._drain("result")
-        if not self.answered:
-            self._drain("stdout", "stderr")
+        for fd in [fd for fd, stream in self.pipes.items() if stream == "result"]:
+            while self._read(fd):
+                pass
+        if self.answered:
+            self.helper.learned += self.received.decode().split()
+        else:
+            self._drain_output()
             self._died(status)
         if self.expired:
             self.kill()  # what is left of its group
-        self.helper.learned += [name for name in self.received.decode("utf-8", "replace").split("\n") if name]
         for fd in list(self.pipes):
             self._close(fd)
         os.close(self.life)
 
     def _died(self, status):
         self.answered = True
+        if self.request not in self.helper.requests:
+            return  # cancelled
         result = {"failed": True, "changed": False}
         if self.expired:
             result["msg"] = "The module did not finish within %g seconds and was ended" % self.timeout
@@ -135,9 +142,8 @@ class Run:
         else:
             result["msg"] = "The module's process ended with status %d and no result" % os.WEXITSTATUS(status)
             result["rc"] = os.WEXITSTATUS(status)
-        if self.request in self.helper.requests:
-            self._send_tails()
-            self.helper.answer(self.request, result)
+        self._send_tails()
+        self.helper.answer(self.request, result)
 
     # Its end before its time
 

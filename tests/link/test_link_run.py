@@ -1,0 +1,346 @@
+"""Runs of modules in real helpers."""
+
+import asyncio
+import hashlib
+import io
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from links import go, linked, some_pythons, soon
+
+from shepherd import sources
+from shepherd.errors import ParseError
+
+
+@pytest.mark.parametrize("python", some_pythons())
+def test_a_module_runs_on_each_python(python, ping, probe):
+    async def main():
+        async with linked(python) as link:
+            assert os.path.realpath(link.hello["executable"]) == os.path.realpath(python)
+            assert link.hello["user"] == "root" or os.geteuid()
+            assert await link.run(ping, {"data": "é"}) == {"changed": False, "ping": "é"}
+            assert await link.run(probe("import sys; return {'v': list(sys.version_info[:2])}"), {}) == {
+                "v": link.hello["python"][:2]
+            }
+            crashed = await link.run(ping, {"data": "crash"})
+            assert crashed["failed"] and "boom" in crashed["msg"]
+            assert 'raise Exception("boom")' in crashed["exception"]  # the source line, though no file is there
+            large = os.urandom(3_000_000)
+            digest = probe("import hashlib; return {'sum': hashlib.sha256(task.upload.read()).hexdigest()}")
+            assert (await link.run(digest, {}, upload=large))["sum"] == hashlib.sha256(large).hexdigest()
+
+    go(main())
+
+
+# What a module's body does → what must be in its result
+RESULTS = {
+    "fails": ('task.fail("no luck", rc=4)', {"failed": True, "msg": "no luck", "rc": 4, "changed": False}),
+    "warns": ('task.warn("careful"); return {"changed": True}', {"changed": True, "warnings": ["careful"]}),
+    "raises": ("1 / 0", {"failed": True, "msg": "ZeroDivisionError: division by zero"}),
+    "returns nothing": ("pass", {"failed": True, "msg": "The module returned NoneType, not a dict"}),
+    "exits": ("import sys; sys.exit(3)", {"failed": True, "msg": "The module ended itself with status 3"}),
+    "exits hard": (
+        "import os; os._exit(3)",
+        {"failed": True, "msg": "The module's process ended with status 3 and no result", "rc": 3},
+    ),
+    "is killed": (
+        "import os; os.kill(os.getpid(), 9)",
+        {"failed": True, "msg": "The module's process was killed by signal 9", "rc": -9},
+    ),
+    "returns an object": (
+        'return {"a": [1, {"b": object()}]}',
+        {"failed": True, "msg": "The module's result is not plain data: result['a'][1]['b'] is a object"},
+    ),
+    "prints before it raises": (
+        'import os, sys; print("out"); os.write(2, b"err"); raise ValueError',
+        {"failed": True, "module_stdout": "out\n", "module_stderr": "err"},
+    ),
+    "prints and succeeds": ('print("noise"); return {"changed": False}', {"changed": False}),
+    "reads standard input": ("import sys; return {'read': sys.stdin.read()}", {"read": ""}),
+    "has raw bytes": (
+        r"return {'x': b'caf\xe9 \xff'.decode('utf-8', 'surrogateescape')}",
+        {"x": "caf\udce9 \udcff"},
+    ),
+    "is large": ("return {'x': 'y' * 12000000}", {"x": "y" * 12_000_000}),
+    "leads its group": ("import os; return {'x': os.getpgrp() == os.getpid() == os.getsid(0)}", {"x": True}),
+}
+
+
+@pytest.mark.parametrize("case", RESULTS)
+def test_results(case, probe):
+    body, expected = RESULTS[case]
+
+    async def main():
+        async with linked() as link:
+            result = await link.run(probe(body), {})
+            assert {key: result.get(key) for key in expected} == expected
+            await link.ping()
+
+    go(main())
+
+
+def test_options_reach_the_module(probe):
+    options = """{"one": {"type": "path"}, "many": {"type": "list", "elements": "path"}, "text": {"type": "str"},
+        "sub": {"type": "list", "elements": "dict", "options": {"src": {"type": "path"}}}}"""
+    module = probe("return {'args': task.args, 'check': task.check, 'diff': task.diff}", options=options)
+    args = {"one": "~/x", "many": ["$PLACE/a", "/b"], "text": "~/$PLACE", "sub": [{"src": "${PLACE}"}], "_private": 1}
+
+    async def main():
+        async with linked() as link:
+            result = await link.run(module, args, check=True, environment={"PLACE": "/there", "HOME": "/home/me"})
+            assert result == {
+                "args": {
+                    "one": "/home/me/x",
+                    "many": ["/there/a", "/b"],
+                    "text": "~/$PLACE",
+                    "sub": [{"src": "/there"}],
+                    "_private": 1,
+                },
+                "check": True,
+                "diff": False,
+            }
+
+    go(main())
+
+
+def test_runs_do_not_disturb_one_another(probe):
+    spoil = probe(
+        "import os, sys, json; os.chdir('/proc'); os.environ['SPOILT'] = '1'; os.umask(0); json.dumps = None; "
+        "os.close(0); return {}"
+    )
+    look = probe("import os, json; json.dumps(1); return {'cwd': os.getcwd(), 'env': os.environ.get('SPOILT')}")
+
+    async def main():
+        async with linked() as link:
+            await link.run(spoil, {})
+            assert await link.run(look, {}) == {"cwd": os.getcwd(), "env": None}
+
+    go(main())
+
+
+def test_many_at_once(probe):
+    module = probe("import time; time.sleep(0.05); return {'n': task.args['n'], 'up': task.upload.read().decode()}")
+
+    async def main():
+        async with linked() as link:
+            results = await asyncio.gather(
+                *(link.run(module, {"n": n}, upload=str(n).encode() * 40_000) for n in range(20))
+            )
+            assert results == [{"n": n, "up": str(n) * 40_000} for n in range(20)]
+
+    go(main())
+
+
+def test_output_streams_while_the_module_runs(probe, tmp_path):
+    body = f"""
+import os, sys, time
+os.write(1, b"\\x1b[31m\\xff")
+os.write(2, b"bad")
+while not os.path.exists({str(tmp_path / "seen")!r}):
+    time.sleep(0.005)
+return {{}}
+"""
+    heard = []
+
+    def hear(stream, data):
+        heard.append((stream, data))
+        (tmp_path / "seen").touch()
+
+    async def main():
+        async with linked() as link:
+            assert await link.run(probe(body), {}, on_output=hear) == {}
+
+    go(main())
+    assert ("stdout", b"\x1b[31m\xff") in heard
+
+
+def test_a_service_left_running_does_not_hold_the_result(probe, tmp_path):
+    """It keeps the output pipes open; it was started by exec or by a bare fork; it lives on after the helper."""
+    body = """
+import os, subprocess, time
+kept = subprocess.Popen(["sleep", "100"])
+pid = os.fork()
+if pid == 0:
+    time.sleep(100)
+    os._exit(0)
+return {"pids": [kept.pid, pid]}
+"""
+
+    async def main():
+        async with linked() as link:
+            pids = (await link.run(probe(body), {}))["pids"]
+            helper = link.hello["pid"]
+        assert await soon(lambda: not Path(f"/proc/{helper}").exists())
+        for pid in pids:
+            os.kill(pid, 0)
+            os.kill(pid, signal.SIGKILL)
+
+    go(main())
+
+
+def test_the_newest_file_of_a_name_runs(probe):
+    async def main():
+        async with linked() as link:
+            first, second = probe("return {'v': 1}"), probe("return {'v': 2}")
+            assert [(await link.run(m, {}))["v"] for m in (first, second, first)] == [1, 2, 1]
+
+    go(main())
+
+
+def test_a_user_module_may_take_the_name_of_ours(ping, probe):
+    async def main():
+        async with linked() as link:
+            await link.run(ping, {"data": "pong"})
+            mine = probe("return {'ping': 'mine'}", name="ping")
+            assert [(await link.run(m, {"data": "pong"}))["ping"] for m in (mine, ping)] == ["mine", "pong"]
+
+    go(main())
+
+
+def test_a_users_module_is_only_ever_imported_in_the_forked_process(probe):
+    text = "import os\nSPEC = {}\nPID = os.getpid()\n\n\ndef run(task):\n    return {'same': PID == os.getpid()}\n"
+
+    async def main():
+        async with linked() as link:
+            assert await link.run(probe(text, whole=True), {}) == {"same": True}
+
+    go(main())
+
+
+def test_what_a_module_imports_of_ours_goes_along(probe):
+    module = probe("from shepherd.remote.download import Download; return {'x': Download.__module__}")
+    assert [source.name for source in module.closure] == ["shepherd.remote.download"]
+
+    async def main():
+        async with linked() as link:
+            assert await link.run(module, {}) == {"x": "shepherd.remote.download"}
+
+    go(main())
+
+
+@pytest.mark.parametrize("python", some_pythons())
+def test_installed_packages_are_found_when_asked_for(python, probe):
+    """Python starts without `site`; the first import that needs it brings it."""
+    module = probe("import sys; before = len(sys.path); import pip; return {'file': pip.__file__}")
+
+    async def main():
+        async with linked(python) as link:
+            result = await link.run(module, {})
+            if "No module named 'pip'" in result.get("msg", ""):
+                pytest.skip("no package is installed for this Python")
+            assert "-packages" in result["file"]
+
+    go(main())
+
+
+def test_a_module_that_is_no_python_is_explained_with_its_place(probe):
+    with pytest.raises(ParseError) as caught:
+        probe("def run(:\n", whole=True)
+    assert caught.value.origin.line == 1
+
+
+def test_a_source_larger_than_a_frame(probe):
+    noise = "".join(f"# {os.urandom(30).hex()}\n" for _ in range(6000))
+    module = probe(f"SPEC = {{}}\n{noise}\ndef run(task):\n    return {{'ok': True}}\n", whole=True)
+    assert len(module.packed) > 2 * 64 * 1024
+
+    async def main():
+        async with linked() as link:
+            assert await link.run(module, {}) == {"ok": True}
+
+    go(main())
+
+
+def test_an_upload_from_a_file(probe, tmp_path):
+    (tmp_path / "content").write_bytes(b"x" * 200_000)
+    module = probe("return {'size': len(task.upload.read()), 'at': task.upload.seek(0)}")
+
+    async def main():
+        async with linked() as link:
+            with open(tmp_path / "content", "rb") as file:
+                assert await link.run(module, {}, upload=file) == {"size": 200_000, "at": 0}
+            for size in (0, 1, 65535, 65536, 65537, 131072):
+                assert (await link.run(module, {}, upload=io.BytesIO(b"y" * size)))["size"] == size
+
+    go(main())
+
+
+# Time and cancelling
+
+STUBBORN = """
+import signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "100"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+open(task.args["file"], "w").write(str(child.pid))
+time.sleep(100)
+"""
+TIDY = """
+import subprocess, time
+child = subprocess.Popen(["sleep", "100"])
+try:
+    open(task.args["file"], "w").write(str(child.pid))
+    time.sleep(100)
+finally:
+    open(task.args["file"] + ".tidied", "w").close()
+"""
+
+
+@pytest.mark.parametrize("body", [STUBBORN, TIDY], ids=["stubborn", "tidy"])
+def test_a_timeout_ends_the_whole_group(body, probe, tmp_path):
+    async def main():
+        async with linked() as link:
+            result = await link.run(probe(body), {"file": str(tmp_path / "pid")}, timeout=0.3)
+            assert result["failed"] and result["timedout"] == {"period": 0.3}
+            assert not _alive(int((tmp_path / "pid").read_text()))
+            await link.ping()
+        assert (tmp_path / "pid.tidied").exists() == (body is TIDY)
+
+    go(main())
+
+
+@pytest.mark.parametrize("body", [STUBBORN, TIDY], ids=["stubborn", "tidy"])
+def test_cancelling_ends_the_whole_group(body, probe, tmp_path):
+    pid = tmp_path / "pid"
+
+    async def main():
+        async with linked() as link:
+            task = asyncio.ensure_future(link.run(probe(body), {"file": str(pid)}))
+            assert await soon(lambda: pid.exists() and pid.read_text())
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await soon(lambda: not _alive(int(pid.read_text())))
+            await link.ping()
+        assert (tmp_path / "pid.tidied").exists() == (body is TIDY)
+
+    go(main())
+
+
+def test_a_timeout_that_is_not_reached_costs_nothing(ping):
+    async def main():
+        async with linked() as link:
+            start = time.monotonic()
+            assert (await link.run(ping, {"data": "x"}, timeout=30))["ping"] == "x"
+            assert time.monotonic() - start < 20
+
+    go(main())
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_sources_are_sent_once(ping):
+    async def main():
+        async with linked() as link:
+            await link.run(ping, {"data": "x"})
+            assert not list(link._sources(ping))
+            assert ping is sources.module(ping.path, "ping")
+
+    go(main())
