@@ -105,8 +105,8 @@ class Login:
         if self._client.is_authenticated():
             return True
         problem = self._client.get_exception()
-        if isinstance(problem, paramiko.BadAuthenticationType):  # also: accepted, and another method is needed too
-            self._allowed = list(problem.allowed_types)
+        if isinstance(problem, (paramiko.BadAuthenticationType, paramiko.ssh_exception.PartialAuthentication)):
+            self._allowed = list(problem.allowed_types)  # partial: it was accepted, and another is wanted besides
             return False
         if not self._client.is_active():
             raise self._hung_up(problem)

@@ -32,7 +32,7 @@ _APPENDED = {"identityfile", "certificatefile", "sendenv"}  # each line adds
 _WHOLE_LINE = {"userknownhostsfile", "globalknownhostsfile", "setenv", "canonicaldomains"}  # all of the first line
 _RAW = {"proxycommand", "localcommand", "remotecommand", "knownhostscommand"}  # the rest of the line as it stands
 
-_LINE = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:\s*=\s*|\s+|$)(.*)')
+_LINE = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:\s*=\s*|\s+|$)(.*)', re.DOTALL)
 _CRITERION = re.compile(r'\s*(!?)([A-Za-z]+)(?:(?:\s*=\s*|\s+)(?:"((?:\\.|[^"\\])*)"|([^\s"]\S*)))?')
 
 
