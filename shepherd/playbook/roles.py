@@ -108,6 +108,12 @@ def use(wanted: Use, context: Context) -> tuple[Block, ...]:
     blocks: list[Block] = []
     dependencies: list[Role] = []
     if meta.dependencies:
+        if meta.file in context.imports:
+            raise ParseError(
+                "A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies "
+                "on parent roles",
+                origin=wanted.origin,
+            )
         below = inside.in_file(meta.file, wanted.origin)
         for entry in meta.dependencies:
             blocks.extend(read_entry(entry, below, Origin(meta.file)))
@@ -210,7 +216,8 @@ def _part(path: str, part: str, wanted: Use, loader: Loader) -> str | None:
 
 def _files(path: str, part: str, name: str) -> Iterator[str]:
     base = os.path.join(path, part, name)
-    for file in (*(base + ending for ending in ENDINGS), base):
+    named = [base + ending for ending in ENDINGS]
+    for file in (*named, base) if name == "main" else (base, *named):
         if os.path.isfile(file):  # noqa: PTH113  # hot: several a use
             yield file
             return
