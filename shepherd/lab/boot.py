@@ -42,6 +42,7 @@ def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
     """What process 1 does; everything that needs the machine's files is read before the fork."""
     files = content.files(lab, host)
     empty = [*content.EMPTY, content.SYSTEMD_EMPTY] if lab.systemd else list(content.EMPTY)
+    parts = content.parts(Path("/proc/self/mounts").read_text()) if lab.root == "/" else []
     table = [*mounts.proc(own_network=not lab.shares_network), *mounts.SYS, *mounts.DEV, *mounts.TEMPORARY]
     command, environment = SSHD, content.ENVIRONMENT
     if lab.systemd:
@@ -52,7 +53,7 @@ def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
     def main(gate: Callable[[], None]) -> None:
         namespaces.standard_streams(os.open(lab.log(host), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         mounts.make_private()
-        mounts.enter_root(mounts.make_overlay(lab.mark(host), lab.root, str(lab.folder / "root"), empty))
+        mounts.enter_root(mounts.make_overlay(lab.mark(host), lab.root, str(lab.folder / "root"), empty, parts))
         for mount in table:
             mount.make()
         mounts.make_devices()

@@ -29,6 +29,10 @@ USERS = (
 # shell start-up files that would cost every command their time.
 EMPTY = (("/root", 0o700), ("/home", 0o755), ("/etc/ssh", 0o755), ("/var/tmp", 0o1777))  # noqa: S108
 
+# Folders of which a host shows all that is mounted in them, and kinds of file systems without a device that count.
+SHOWN = ("/etc", "/opt", "/srv", "/usr", "/var")
+SHOWN_KINDS = ("btrfs", "zfs", "overlay", "nfs4", "virtiofs")
+
 # Where systemd is process 1: what this machine has switched on stays off, but for these.
 SYSTEMD_EMPTY = ("/etc/systemd/system", 0o755)
 SYSTEMD_UNITS = ("ssh.service", "sshd.service", "cron.service", "crond.service")
@@ -79,6 +83,19 @@ def hosts_file(lab: Lab, own: Host) -> str:
 
 def hosts_lines(hosts: list[Host]) -> list[str]:
     return [f"{host.address} {host.name}" for host in hosts]
+
+
+def parts(mounts: str) -> list[str]:
+    """Where this machine has disks of their own below the folders that a host shows; `mounts` is /proc/self/mounts."""
+    found = []
+    for line in mounts.splitlines():
+        source, path, kind = line.split()[:3]
+        shown = any(path == folder or path.startswith(f"{folder}/") for folder in SHOWN)
+        hidden = any(path == folder or path.startswith(f"{folder}/") for folder, _mode in EMPTY)
+        # A name that the kernel escapes, or an overlay would take for two, is nothing that a host depends on.
+        if shown and not hidden and not set(path) & set("\\:,") and (source.startswith("/dev/") or kind in SHOWN_KINDS):
+            found.append(path)
+    return sorted(set(found))
 
 
 def files(lab: Lab, host: Host) -> list[File]:

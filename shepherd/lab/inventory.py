@@ -49,9 +49,7 @@ def write(lab: Lab) -> None:
     """Write both. The inventory's folder is made where it is missing."""
     lab.known_hosts.write_text(known_hosts(lab))
     path = Path(lab.inventory)
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True)
-        lab.made_folder = True
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(inventory(lab))
 
 
@@ -59,12 +57,15 @@ def remove(lab: Lab) -> None:
     """Take the inventory away, and its folder if it was made for it and nothing else came to lie there."""
     path = Path(lab.inventory)
     with suppress(OSError):
-        if path.read_text().startswith(FIRST_LINE):
+        if path.exists() and writable(path):
             path.unlink()
         if lab.made_folder:
             path.parent.rmdir()
 
 
 def writable(path: Path) -> bool:
-    """Whether nothing that a person wrote lies there."""
-    return not path.exists() or (path.is_file() and path.read_text(errors="replace").startswith(FIRST_LINE))
+    """Whether nothing that a person wrote lies there. An empty file is one that a killed `up` had just opened."""
+    if not path.exists():
+        return True
+    text = path.read_text(errors="replace") if path.is_file() else None
+    return text is not None and (not text or text.startswith(FIRST_LINE))

@@ -49,7 +49,7 @@ class Lab:
     network: str = ""
     bridge: str = ""
     hosts: list[Host] = field(default_factory=list)
-    made_folder: bool = False  # whether the inventory's folder was made for it
+    made_folder: bool = False  # whether the inventory's folder is there for its sake
 
     @property
     def folder(self) -> Path:

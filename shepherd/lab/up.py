@@ -78,7 +78,8 @@ def _found(name: str, wishes: Wishes) -> Lab:
     if not inventory.writable(path):
         raise ShepherdError(f"{path} is there already, and no lab wrote it", hint="--inventory PATH writes another")
     own = not wishes.debian and (base.has_systemd() or not wishes.systemd)
-    lab = Lab(name, str(path), systemd=wishes.systemd, root="/" if own else str(base.make()))
+    root = "/" if own else str(base.make())
+    lab = Lab(name, str(path), systemd=wishes.systemd, root=root, made_folder=not path.parent.is_dir())
     with state.locked():
         if not wishes.ports:
             with Netlink() as netlink:

@@ -108,30 +108,48 @@ def make_private() -> None:
     syscalls.mount(None, "/", None, MS_REC | MS_PRIVATE)
 
 
-def make_overlay(name: str, lower: str, scratch: str, empty=()) -> str:
+def make_overlay(name: str, lower: str, scratch: str, empty=(), parts=()) -> str:
     """Mount a writable view of the folder `lower` below the folder `scratch`, and return where.
 
     What is written lies in memory and goes away with this mount namespace. `name` is the source shown in
-    /proc/PID/mountinfo. `empty` are (path, mode) of folders shown without what `lower` has in them
-    (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories").
+    /proc/PID/mountinfo. `empty` are (path, mode) of folders shown without what `lower` has in them. `parts` are paths
+    in `lower` where other file systems are mounted, which an overlay does not look into; they get views of their own.
     """
-    syscalls.mount("tmpfs", scratch, "tmpfs", MS_NODEV, "mode=700")
-    upper, work, root = (os.path.join(scratch, part) for part in ("upper", "work", "root"))
-    for folder in (upper, work, root):
-        os.mkdir(folder)
-        os.chmod(folder, 0o755)
-    for path, mode in empty:
-        folder = upper
-        for part in path.strip("/").split("/"):
-            folder = os.path.join(folder, part)
-            if not os.path.isdir(folder):
-                os.mkdir(folder)
-                os.chmod(folder, 0o755)
-        os.chmod(folder, mode)
-        os.setxattr(folder, "trusted.overlay.opaque", b"y")
-    options = "lowerdir=%s,upperdir=%s,workdir=%s" % (lower, upper, work)
-    syscalls.mount(name, root, "overlay", MS_RELATIME, options)
+    syscalls.mount("tmpfs", scratch, "tmpfs", 0, "mode=700")
+    root = os.path.join(scratch, "root")
+    parts = ["/"] + sorted(parts)
+    for number, part in enumerate(parts):
+        upper, work = (os.path.join(scratch, "%s%d" % (kind, number)) for kind in ("upper", "work"))
+        _make_folder(upper)
+        _make_folder(work)
+        _make_folder(root)
+        for path, mode in empty:
+            if _part_of(path, parts) == part:
+                _make_opaque(upper, path[len(part) :].strip("/"), mode)
+        options = "lowerdir=%s,upperdir=%s,workdir=%s" % (os.path.normpath(lower + part), upper, work)
+        syscalls.mount(name, os.path.normpath(root + part), "overlay", MS_RELATIME, options)
     return root
+
+
+def _part_of(path, parts):
+    """The innermost of the parts that holds the path."""
+    return max((part for part in parts if (path + "/").startswith(part.rstrip("/") + "/")), key=len)
+
+
+def _make_opaque(upper, path, mode):
+    """Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"."""
+    folder = upper
+    for name in path.split("/"):
+        folder = os.path.join(folder, name)
+        _make_folder(folder)
+    os.chmod(folder, mode)
+    os.setxattr(folder, "trusted.overlay.opaque", b"y")
+
+
+def _make_folder(path):
+    if not os.path.isdir(path):
+        os.mkdir(path)
+        os.chmod(path, 0o755)  # whatever the umask is
 
 
 def enter_root(root: str) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from lab_traces import LAB, alive, bridges, lab, pids, traces
 
-from shepherd.lab import checks
+from shepherd.errors import ShepherdError
+from shepherd.lab import boot, checks
+from shepherd.lab.up import Wishes, up
 
 pytestmark = pytest.mark.lab
 
@@ -260,3 +262,49 @@ def test_systemd_is_real(systemd_host):
     command = systemd_host.ssh_command("systemctl restart ssh && systemctl is-active ssh")
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "active\n"
     assert subprocess.run(systemd_host.ssh_command("id -un"), capture_output=True, text=True).stdout == "root\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (["/bin/sh", "-c", "echo port is sold out >&2"], "sshd of web1 does not answer .*port is sold out"),
+        (["/nowhere/sshd"], "web1 did not start: .*No such file or directory"),
+    ],
+)
+def test_a_host_that_does_not_start_takes_all_with_it(program, message, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(boot, "SSHD", program)
+    with pytest.raises(ShepherdError, match=message):
+        up(3, name=name, wishes=Wishes(inventory=str(tmp_path / "inventory")))
+    assert traces(name, {"lab0"} - set(os.listdir("/sys/class/net"))) == []
+    assert not (tmp_path / "inventory").exists()
+
+
+def test_a_host_that_does_not_start_leaves_those_that_run(name, tmp_path, monkeypatch):
+    lab("up", "1", "--name", name, "--inventory", str(tmp_path / "inventory"))
+    with monkeypatch.context() as patch, pytest.raises(ShepherdError, match="web2 did not start"):
+        patch.setattr(boot, "SSHD", ["/nowhere/sshd"])
+        up(3, name=name)
+    assert [host["name"] for host in state(name)["hosts"]] == ["web1"]
+    assert "web2" not in (tmp_path / "inventory").read_text()
+    assert ssh(name, "web1", "hostname") == "web1\n"
+    lab("up", "2", "--name", name)
+    assert ssh(name, "web2", "hostname") == "web2\n"
+
+
+def test_disks_of_their_own_are_in_the_view(name, tmp_path):
+    """A machine with /opt and /var on other disks, made in a mount namespace of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "file").write_text("from the disk")
+    command = f"""
+        mount --make-rprivate /
+        mount -t overlay -o lowerdir={disk}:/opt overlay /opt
+        mount -t overlay -o lowerdir={disk}:/var overlay /var
+        {" ".join(LAB)} up 1 --name {name} --inventory {tmp_path}/inventory
+    """
+    subprocess.run(["unshare", "-m", "sh", "-e", "-c", command], check=True, stdout=subprocess.DEVNULL)
+    script = (
+        "cat /opt/file /var/file; echo new > /var/new; ls -A /var/tmp; sudo -u shepherd touch /var/tmp/x; ls /var/tmp"
+    )
+    assert ssh(name, "web1", script) == "from the diskfrom the diskx\n"
+    assert not os.path.exists("/var/new") and not (disk / "new").exists()

@@ -51,3 +51,18 @@ def test_users_take_free_numbers_and_replace_their_namesakes():
         ["shepherd", content.PASSWORD_HASH],
         ["deploy", content.PASSWORD_HASH],
     ]
+
+
+def test_disks_below_what_a_host_shows():
+    mounts = """\
+/dev/vda1 / ext4 rw 0 0
+tmpfs /run tmpfs rw 0 0
+/dev/vda2 /var ext4 rw 0 0
+/dev/vda3 /var/lib/my\\040data ext4 rw 0 0
+/dev/vda4 /var/tmp ext4 rw 0 0
+/dev/vda5 /home ext4 rw 0 0
+/dev/vda6 /variant ext4 rw 0 0
+tmpfs /var/cache/fast tmpfs rw 0 0
+pool/opt /opt zfs rw 0 0
+"""
+    assert content.parts(mounts) == ["/opt", "/var"]
