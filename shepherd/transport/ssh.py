@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import Unreachable
 from shepherd.transport import ssh_connection
-from shepherd.transport.ssh_errors import Refused, Transient
+from shepherd.transport.ssh_errors import Refused, Transient, about
 from shepherd.transport.ssh_pipe import SshPipe
 from shepherd.transport.ssh_settings import settings_for
 from shepherd.transport.threads import in_thread
@@ -31,7 +31,10 @@ class SshTransport:
     async def connect(self) -> None:
         """Connect and authenticate. Raises Unreachable with what was tried and what to do."""
         # in a thread, because it reads files and may run the commands of `Match exec`
-        settings = await in_thread(settings_for, self.endpoint)
+        try:
+            settings = await in_thread(settings_for, self.endpoint)
+        except Refused as problem:
+            raise about(self.endpoint.host, problem) from None
         for attempt in range(self.retries + 1):
             try:
                 self._connection = await ssh_connection.connect(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import re
 import socket
 from dataclasses import dataclass, field, replace
@@ -112,7 +113,8 @@ def settings_for(endpoint: Endpoint) -> Settings:
 def _resolve(
     name: str, address: str, first: Sequence[Directive], file: str | None, endpoint: Endpoint | None, depth: int = 0
 ) -> Settings:
-    local_user = getpass.getuser()
+    """The settings of a host, or with `depth` of a jump host, where `endpoint` is None."""
+    local_user = _local_user()
     found = ssh_config.resolve(address, first=first, file=file, local_user=local_user)
     value = _Values(found)
     host = expand_tokens(value.text("hostname", "%h"), {"h": address})
@@ -137,7 +139,7 @@ def _resolve(
         timeout = value.seconds("connecttimeout") or timeout
     named = value.paths("identityfile", tokens)
     jump, proxy_command = _proxy(found, value, tokens)
-    via = _jumps(name, jump, file, depth) if jump else None
+    via = _jump(jump, file, depth) if jump else None
     return Settings(
         name=name,
         host=host,
@@ -225,26 +227,26 @@ def _proxy(found: dict[str, list[str]], value: _Values, tokens: dict[str, str]) 
     return ("" if jump.lower() == "none" else expand_tokens(jump, tokens)), None
 
 
-def _jumps(name: str, chain: str, file: str | None, depth: int) -> Settings:
+def _jump(chain: str, file: str | None, depth: int) -> Settings:
     """The last jump host of `[user@]host[:port],…`, which is reached through the ones before it.
 
     A jump host takes its other settings from the configuration files alone, as with `ssh -J`.
     """
     if depth >= JUMPS:
-        raise Refused(f"{name}: more than {JUMPS} jump hosts in a row: does ProxyJump lead back to itself?")
+        raise Refused(f"more than {JUMPS} jump hosts in a row: does ProxyJump lead back to itself?")
     before, _, last = chain.rpartition(",")
     matched = _JUMP.fullmatch(last.strip())
     if not matched:
-        raise Refused(f"{name}: ProxyJump {last!r} is not [user@]host[:port]")
+        raise Refused(f"ProxyJump {last!r} is not [user@]host[:port]")
     user, host, port = matched.groups()
+    host = host.strip("[]")
     origin = Origin("ProxyJump")
     lines = [
         ssh_config.Directive(keyword, _quoted(text), origin)
         for keyword, text in (("user", user), ("port", port), ("proxyjump", before))
         if text
     ]
-    jump_name = f"{name} (jump host {host.strip('[]')})"
-    return _resolve(jump_name, host.strip("[]"), lines, file, None, depth + 1)
+    return _resolve(f"jump host {host}", host, lines, file, None, depth + 1)
 
 
 def _checking(found: dict[str, list[str]], first: Sequence[Directive]) -> str:
@@ -292,6 +294,13 @@ def _agent(written: str, tokens: dict[str, str]) -> str | None:
     if written.startswith("$") and not written.startswith("${"):
         return os.environ.get(written[1:]) or None
     return expand_path(written, tokens)
+
+
+def _local_user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's number without a name
+        return getpass.getuser()
 
 
 def _home(paths: Iterable[str]) -> tuple[str, ...]:
