@@ -20,7 +20,6 @@ from jinja2.utils import missing
 from shepherd.errors import UndefinedVariable
 from shepherd.origin import Text
 from shepherd.templating import native
-from shepherd.templating.files import without_header
 from shepherd.templating.scope import Layer, Scope, Written
 
 if TYPE_CHECKING:
@@ -159,6 +158,7 @@ class Template(jinja2.Template):
     """A compiled template. `changes` says that its text calls a method that changes a list or dict."""
 
     changes = False
+    skipped = 0  # lines of the file before the template's first: its header
     environment: Environment
 
     def new_context(
@@ -183,12 +183,13 @@ class Template(jinja2.Template):
         return context.vars["result"]
 
 
-class CodeGenerator(NativeCodeGenerator):
-    """Keeps the parts of a template as values; None prints as nothing."""
-
-    @staticmethod
-    def _default_finalize(value: Any) -> Any:  # of parts known when compiling; `native` does it for the others
-        return "" if value is None else value
+def _finalize(value: Any) -> Any:
+    """Each printed value goes through this, in the template's own frame: so an undefined one is seen at its line."""
+    if value is None:
+        return ""
+    if type(value) is Undefined:
+        value._fail_with_undefined_error()
+    return value
 
 
 _CHANGING = tuple(
@@ -200,13 +201,13 @@ _CHANGING = tuple(
 class Environment(SandboxedEnvironment):
     """`find` gives the path of a template named by include, import or extends."""
 
-    code_generator_class = CodeGenerator
+    code_generator_class = NativeCodeGenerator
     context_class = Context
     template_class = Template
     concat = staticmethod(native.concat)  # type: ignore[assignment]
 
     def __init__(self, templates: Templates, **options: Any) -> None:
-        super().__init__(undefined=Undefined, autoescape=False, cache_size=0, **options)
+        super().__init__(undefined=Undefined, finalize=_finalize, autoescape=False, cache_size=0, **options)
         self.templates = templates
         self.search_path: Sequence[str] = ()
         self._files: dict[str, tuple[str, Template]] = {}
@@ -256,13 +257,14 @@ class Environment(SandboxedEnvironment):
         """An overlay has delimiters of its own, so what was compiled for another does not serve."""
         self._files = {}
 
-    def source(self, path: str, source: str) -> Template:
-        """The file `path`, whose text is `source`; compiled once for each text."""
+    def source(self, path: str, source: str, skipped: int = 0) -> Template:
+        """The file `path`, whose text is `source` without the `skipped` first lines; compiled once for each text."""
         known = self._files.get(path)
         if known is not None and known[0] == source:
             return known[1]
-        code = self.compile(without_header(source), path, path)
+        code = self.compile(source, path, path)
         made = self._marked(self.template_class.from_code(self, code, self.make_globals(None), None), source)
+        made.skipped = skipped
         self._files[path] = (source, made)
         return made
 
@@ -273,15 +275,20 @@ class Environment(SandboxedEnvironment):
                 return self.source(path, handle.read())
         except OSError as error:
             raise jinja2.TemplateNotFound(path, f"cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise jinja2.TemplateNotFound(path, f"{path} is not UTF-8 text") from None
 
     def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002
+        if isinstance(name, Undefined):
+            name._fail_with_undefined_error()
         if isinstance(name, jinja2.Template):
             return name
         for directory in self.search_path:
             path = os.path.normpath(os.path.join(directory, name))
             if os.path.isfile(path):
                 return self.file(path)
-        raise jinja2.TemplateNotFound(name, f"cannot find the template {name!r}")
+        looked = ", ".join(self.search_path)
+        raise jinja2.TemplateNotFound(name, f"cannot find the template {name!r}" + (f" in {looked}" if looked else ""))
 
     def select_template(self, names: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002
         if isinstance(names, Undefined):

@@ -13,6 +13,7 @@ from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nea
 from shepherd.origin import Origin, Text
 from shepherd.templating import catalogue
 from shepherd.templating.environment import Unresolved
+from shepherd.templating.files import HEADER
 
 if TYPE_CHECKING:
     from shepherd.templating.scope import Scope
@@ -24,7 +25,7 @@ def explained(
 ) -> ShepherdError:
     """The error to raise for `error`, which came from rendering `source` (the text of the file `path`, if given)."""
     line, filename, culprit = _where(error.__traceback__)
-    origin = Origin(filename or path, line or 1) if path else _advanced(source, line or 1)
+    origin = _in_file(filename or path, line, _sought(error)) if path else _advanced(source, line or 1)
     if isinstance(error, ShepherdError):
         if error.origin is None:
             error.origin = origin
@@ -35,11 +36,11 @@ def explained(
     if isinstance(error, jinja2.UndefinedError):
         return UndefinedVariable(str(error), origin=origin)
     if isinstance(error, jinja2.TemplateSyntaxError):
-        at = _advanced(source, error.lineno) if path is None else Origin(error.filename or path, error.lineno)
+        skipped = int(source.startswith(HEADER) and error.filename in (None, path))
+        at = _advanced(source, error.lineno) if path is None else _in_file(error.filename or path, error.lineno + skipped)
         return TemplateError(f"template syntax: {error.message}", origin=at, hint=_syntax_hint(error, templates))
     if isinstance(error, jinja2.TemplateNotFound):
-        looked = ", ".join(templates.environment.search_path) if templates.environment.search_path else ""
-        return TemplateError(str(error), origin=origin, hint=f"looked in {looked}" if looked else None)
+        return TemplateError(str(error), origin=origin)
     if isinstance(error, SecurityError):
         return TemplateError(f"not allowed in a template: {error}", origin=origin)
     if isinstance(error, RecursionError):
@@ -63,12 +64,30 @@ def _where(traceback: TracebackType | None) -> tuple[int | None, str | None, Any
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")
         if template is not None:
-            line = template.get_corresponding_lineno(traceback.tb_lineno)
+            line = template.get_corresponding_lineno(traceback.tb_lineno) + template.skipped
             filename = template.filename
             following = traceback.tb_next
             culprit = following.tb_frame.f_code if following else None
         traceback = traceback.tb_next
     return line, filename if filename != "<template>" else None, culprit
+
+
+def _sought(error: Exception) -> str | None:
+    """The word whose column is to be shown."""
+    return _name(error) if isinstance(error, Unresolved) else None
+
+
+def _in_file(path: str, line: int | None, word: str | None = None) -> Origin:
+    """A line of a template file; the column is that of `word`, or of the first delimiter."""
+    if not line:
+        return Origin(path)
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            text = handle.read().split("\n")[line - 1]
+    except (OSError, IndexError):
+        return Origin(path, line, 1)
+    places = [text.find(mark) for mark in (word, "{{", "{%") if mark]
+    return Origin(path, line, next((place + 1 for place in places if place >= 0), 1))
 
 
 def _advanced(source: str, line: int) -> Origin | None:

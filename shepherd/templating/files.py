@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
-import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from shepherd.templating.environment import Environment
     from shepherd.templating.templates import Templates
 
-_HEADER = "#jinja2:"
+HEADER = "#jinja2:"
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
-    """The options of the `template` module that shape the text. `destination` fills `template_destpath`."""
+    """The options of the `template` module that shape the text, and what the file is told of itself.
+
+    `name` is the source as the user wrote it (`template_path`), `destination` fills `template_destpath`. `convert`,
+    for the template lookup, makes a list or mapping of a text that spells one. `variables` stand before all others.
+    """
 
     block_start_string: str = "{%"
     block_end_string: str = "%}"
@@ -34,9 +39,10 @@ class TemplateOptions:
     trim_blocks: bool = True
     lstrip_blocks: bool = False
     newline_sequence: str = "\n"
+    name: str | None = None
     destination: str | None = None
-    convert: bool = False  # of the template lookup: a text that spells a list or mapping becomes one
-    variables: Mapping[str, Any] | None = None  # more variables, in front of all others
+    convert: bool = False
+    variables: Mapping[str, Any] | None = None
 
 
 class FileTemplates:
@@ -57,22 +63,22 @@ class FileTemplates:
         except UnicodeDecodeError:
             raise TemplateError("the template is not UTF-8 text", origin=Origin(path)) from None
         try:
-            options = _with_header(source, options)
+            body, options = _without_header(path, source, options)
             environment = self.environment(options)
             layers = [Layer(_about(path, status, options, scope), trusted=False, name="template")]
             if options.variables:
                 layers.insert(0, Layer(options.variables, name="template_vars"))
-            return self._run(environment, path, source, scope.child(*layers), options)
+            return self._run(environment, path, body, int(body is not source), scope.child(*layers), options)
         except Exception as error:  # noqa: BLE001  # filters and lookups may raise anything: it becomes a message
             from shepherd.templating.explain import explained
 
             raise explained(error, source, scope, self._templates, path) from None
 
-    def _run(self, environment: Environment, path: str, source: str, scope: Scope, options: TemplateOptions) -> Any:
+    def _run(self, environment: Environment, path: str, source: str, skipped: int, scope: Scope, options: TemplateOptions) -> Any:
         before = environment.search_path
         environment.search_path = _directories(path, scope)
         try:
-            template = environment.source(path, source)
+            template = environment.source(path, source, skipped)
             nodes = template.nodes(scope)
         finally:
             environment.search_path = before
@@ -83,42 +89,49 @@ class FileTemplates:
         return value
 
     def environment(self, options: TemplateOptions) -> Environment:
-        key = tuple(getattr(options, name) for name in _LEXER)
+        key = (*(getattr(options, name) for name in _LEXER), options.convert)
         found = self._environments.get(key)
         if found is None:
-            found = self._templates.environment.overlay(**dict(zip(_LEXER, key, strict=True)))
+            found = self._templates.environment.overlay(**dict(zip(_LEXER, key, strict=False)))
             found.forget_files()
+            if not options.convert:
+                found.concat = native.concat_text  # macros too give text
             self._environments[key] = found
         return found
 
 
-_LEXER = tuple(
-    field.name for field in fields(TemplateOptions) if field.name not in ("destination", "convert", "variables")
-)
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_NOT_LEXER = ("name", "destination", "convert", "variables")
+_LEXER = tuple(field.name for field in fields(TemplateOptions) if field.name not in _NOT_LEXER)
 
 
-def _with_header(source: str, options: TemplateOptions) -> TemplateOptions:
-    """The options that a first line `#jinja2: trim_blocks:False, lstrip_blocks: True` sets."""
-    if not source.startswith(_HEADER):
-        return options
-    line = source.split("\n", 1)[0][len(_HEADER) :]
+class UnknownHeader(UserWarning):
+    """A first line `#jinja2:` that sets something unknown, which has no effect."""
+
+
+def _without_header(path: str, source: str, options: TemplateOptions) -> tuple[str, TemplateOptions]:
+    """The text after a first line `#jinja2: trim_blocks:False, lstrip_blocks: True`, and what that line sets."""
+    if not source.startswith(HEADER):
+        return source, options
+    line, _, body = source.partition("\n")
     changes: dict[str, Any] = {}
-    for part in line.split(","):
-        name, colon, value = part.partition(":")
-        name, value = name.strip(), value.strip()
-        if not colon or name not in _LEXER:
-            raise TemplateError(
-                f"the first line sets an unknown option {name!r}",
-                hint="it may set " + ", ".join(_LEXER),
-            )
-        text = re.sub(r"^(['\"])(.*)\1$", r"\2", value)
-        changes[name] = _BOOLEANS.get(text.lower(), False) if name.endswith("_blocks") else text
-    return replace(options, **changes)
+    for part in line.removeprefix(HEADER).split(","):
+        name, _, written = part.partition(":")
+        name = name.strip()
+        if name in _LEXER:
+            changes[name] = _read(written.strip(), truth=name.endswith("_blocks"))
+        else:
+            warnings.warn(UnknownHeader(f"{path}:1: {name!r} is not one of {', '.join(_LEXER)}"), stacklevel=4)
+    return body, replace(options, **changes)
 
 
-def without_header(source: str) -> str:
-    return source.split("\n", 1)[1] if source.startswith(_HEADER) and "\n" in source else source
+def _read(written: str, *, truth: bool) -> Any:
+    try:
+        value = ast.literal_eval(written)
+    except (ValueError, SyntaxError):
+        value = written
+    if truth and isinstance(value, str):
+        return value.lower() in ("true", "yes", "on", "1")
+    return value
 
 
 def _directories(path: str, scope: Scope) -> list[str]:
@@ -141,7 +154,7 @@ def _about(path: str, status: os.stat_result, options: TemplateOptions, scope: S
     return {
         "ansible_managed": scope.get("ansible_managed", "Ansible managed"),
         "template_host": socket.gethostname(),
-        "template_path": path,
+        "template_path": options.name or path,
         "template_fullpath": path,
         "template_destpath": options.destination,
         "template_mtime": datetime.fromtimestamp(status.st_mtime),

@@ -20,8 +20,8 @@ def candidates(kind: str, name: str, search_path: Sequence[str]) -> Iterator[str
         return
     for directory in search_path:
         if kind and not name.startswith(kind + "/"):
-            yield os.path.join(directory, kind, name)
-        yield os.path.join(directory, name)
+            yield os.path.normpath(os.path.join(directory, kind, name))
+        yield os.path.normpath(os.path.join(directory, name))
 
 
 def find_file(kind: str, name: str, search_path: Sequence[str]) -> str:
@@ -32,7 +32,7 @@ def find_file(kind: str, name: str, search_path: Sequence[str]) -> str:
     looked = []
     for path in candidates(kind, name, search_path):
         if os.path.exists(path):
-            return os.path.normpath(path)
-        looked.append(os.path.normpath(path))
+            return path
+        looked.append(path)
     hint = "looked for " + ", ".join(dict.fromkeys(looked)) if looked else None
     raise FileMissing(f"could not find {name!r}", hint=hint)

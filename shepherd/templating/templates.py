@@ -75,6 +75,10 @@ class Templates:
             self._environment = make_environment(self, self._filters, self._tests, self._globals)
         return self._environment
 
+    def prepare(self) -> None:
+        """Import Jinja now, when there is time, and not when the first template needs it."""
+        _ = self.environment
+
     # --- values ---
 
     def render(self, value: Any, scope: Scope) -> Any:

@@ -54,8 +54,12 @@ def template(terms: list[Any], asking: Asking) -> list[Any]:
     found = []
     for term in terms:
         path = asking.find("templates", term)
-        variables = {"template_path": term, **(asking.get("template_vars") or {})}
-        options = TemplateOptions(**changes, convert=asking.flag("convert_data", True), variables=variables)  # type: ignore[arg-type]  # texts all
+        options = TemplateOptions(
+            name=term,
+            convert=asking.flag("convert_data", True),
+            variables=asking.get("template_vars"),
+            **changes,  # type: ignore[arg-type]  # texts all
+        )
         text = asking.scope.templates.render_file(path, asking.scope, options=options)
         found.append(text if options.convert else Verbatim(text))
     return found

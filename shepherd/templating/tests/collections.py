@@ -21,20 +21,17 @@ def superset(value: Iterable[Any], other: Iterable[Any]) -> bool:
     return subset(other, value)
 
 
+_WORDS = {
+    **dict.fromkeys("yes on true 1 y t".split(), True),
+    **dict.fromkeys("no off false 0 n f".split(), False),
+}
+
+
 def truthy(value: Any, convert_bool: bool = False) -> bool:
-    """Whether Python takes it for true; with `convert_bool`, whether it says yes, on, true or 1."""
-    if convert_bool:
-        try:
-            value = _converted(value)
-        except TypeError:
-            pass
+    """Whether Python takes it for true; with `convert_bool` words such as no and off count as false."""
+    if convert_bool and isinstance(value, str):
+        value = _WORDS.get(value.lower(), value)
     return bool(value)
-
-
-def _converted(value: Any) -> Any:
-    if isinstance(value, str) and value.lower() in ("yes", "on", "true", "1", "y", "t", "no", "off", "false", "0", "n", "f"):
-        return value.lower() in ("yes", "on", "true", "1", "y", "t")
-    return value
 
 
 def falsy(value: Any, convert_bool: bool = False) -> bool:
@@ -42,7 +39,10 @@ def falsy(value: Any, convert_bool: bool = False) -> bool:
 
 
 def isnan(value: Any) -> bool:
-    return math.isnan(value)
+    try:
+        return math.isnan(value)
+    except TypeError:
+        return False
 
 
 TESTS: dict[str, Callable[..., Any]] = {

@@ -53,8 +53,9 @@ def finished(value: Any) -> bool:
     return result.get("finished", 0) == 1 if "finished" in result else True
 
 
-def timedout(value: Any) -> bool:
-    return bool(_result("timedout", value).get("timedout", False) and value["timedout"].get("period", False))
+def timedout(value: Any) -> Any:
+    """The time that was allowed, where it ran out."""
+    return (_result("timedout", value).get("timedout") or {}).get("period", False)
 
 
 TESTS: dict[str, Callable[..., Any]] = {

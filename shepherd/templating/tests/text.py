@@ -27,20 +27,20 @@ def search(value: Any, pattern: str = "", ignorecase: bool = False, multiline: b
     return regex(value, pattern, ignorecase, multiline, "search")
 
 
-def uri(value: str, schemes: Iterable[str] | None = None) -> bool:
-    """Whether it is a URI (RFC 3986), of one of the `schemes` where they are given."""
+def uri(value: Any, schemes: Iterable[str] | None = None) -> bool:
+    """Whether it can be read as a URI (RFC 3986), of one of the `schemes` where they are given."""
     try:
         parts = urllib.parse.urlparse(value)
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):
         return False
-    return bool(parts.scheme and parts.path or parts.netloc) and (not schemes or parts.scheme in schemes)
+    return not schemes or parts.scheme in schemes
 
 
-def url(value: str, schemes: Iterable[str] | None = None) -> bool:
+def url(value: Any, schemes: Iterable[str] | None = None) -> bool:
     if not uri(value, schemes):
         return False
     parts = urllib.parse.urlparse(value)
-    return bool(parts.netloc) and not parts.scheme == ""
+    return bool(parts.netloc or parts.scheme == "file")
 
 
 def urn(value: str) -> bool:
