@@ -46,6 +46,19 @@ class Connections:
                 del self._links[route]
             raise
 
+    def has(self, route: Route) -> bool:
+        return route in self._links
+
+    def open_ahead(self, route: Route) -> None:
+        """Begin to open a link that will be asked for. One that fails is forgotten, so that asking tries again."""
+        opening = self._links[route] = asyncio.create_task(self._open(route))
+
+        def ended(task: asyncio.Task[Link]) -> None:
+            if not task.cancelled() and task.exception() is not None and self._links.get(route) is task:
+                del self._links[route]
+
+        opening.add_done_callback(ended)
+
     async def _open(self, route: Route) -> Link:
         from shepherd.engine.routes import Route
         from shepherd.link import Link

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from shepherd.engine import plays
+from shepherd.engine.plan import prune
 from shepherd.errors import ShepherdError
 from shepherd.playbook import load_role, load_tasks
 from shepherd.report.events import Included
@@ -81,7 +81,7 @@ def _read(batch: Batch, task: Task, inclusion: _Inclusion) -> Block | None:
             batch.give_up(state, task, error)
         return None
     run.emit(Included(what, [state.name for state in inclusion.states], inclusion.item))
-    return plays.prune(block, run.options.tags, run.options.skip_tags)
+    return prune(block, run.options.tags, run.options.skip_tags)
 
 
 def _loop_variable(task: Task) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from shepherd.engine import prompts
+from shepherd.engine import prompts, warm
 from shepherd.engine.linear import Batch
+from shepherd.engine.plan import plan_of
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
-from shepherd.playbook import selected
-from shepherd.playbook.model import Block, Settings, Task
 from shepherd.report.events import Message, NoHosts, PlayStart
 from shepherd.templating import Layer, find_file, is_template
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.inventory import Host
-    from shepherd.playbook import selected
-from shepherd.playbook.model import Play
+    from shepherd.playbook.model import Play
 
 ORDERS: dict[str, Callable[[list[Host]], list[Host]]] = {
     "inventory": lambda hosts: hosts,
@@ -47,12 +45,13 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     if not hosts:
         run.emit(NoHosts(name, str(pattern)))
         return True
-    plan = plan_of(run, play)
+    plan = plan_of(play, run.options.tags, run.options.skip_tags, gather=_gathers(run, play))
     force = _flag(run, play.force_handlers) or run.options.force_handlers
     for batch in _batches(run, play, states):
         for state in batch:
             _vars_files(run, play, state)
         run.batch = batch
+        await warm.up(run, plan, batch)
         going = await Batch(run, play, batch, plan, force_handlers=force).play_out()
         if run.end_play:
             run.end_play = False
@@ -62,93 +61,8 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     return True
 
 
-def plan_of(run: Run, play: Play) -> Block:
-    """The whole play as one block: fact gathering, then each section with a flush of handlers behind it."""
-    flush = Task(
-        action="meta",
-        args={"free_form": "flush_handlers"},
-        origin=play.origin,
-        settings=Settings(tags=frozenset({"always"})),
-        implicit=True,
-    )
-    parts: list[Block | Task] = []
-    if _gathers(run, play):
-        parts.append(_gathering(play))
-    for section in (Block((play.pre_tasks,)), Block((*play.roles, play.tasks)), Block((play.post_tasks,))):
-        kept = prune(section, run.options.tags, run.options.skip_tags)
-        if kept is not None:
-            parts.append(kept)
-        parts.append(flush)
-    kept = prune(Block(tuple(parts)), run.options.tags, run.options.skip_tags)
-    return kept or Block((flush,))
-
-
-def prune(block: Block, tags: tuple[str, ...], skip_tags: tuple[str, ...]) -> Block | None:
-    """`block` without the tasks that the tags leave out; None where nothing is left."""
-    if tags == ("all",) and not skip_tags:
-        wanted, unwanted = frozenset({"all"}), frozenset[str]()
-    else:
-        wanted, unwanted = frozenset(tags), frozenset(skip_tags)
-
-    def keep(items: tuple[Task | Block, ...]) -> tuple[Task | Block, ...]:
-        kept: list[Task | Block] = []
-        for item in items:
-            if isinstance(item, Task):
-                if selected(item, wanted, unwanted) or (item.implicit and item.action == "meta"):
-                    kept.append(item)
-            elif (inner := walk(item)) is not None:
-                kept.append(inner)
-        return tuple(kept)
-
-    def walk(block: Block) -> Block | None:
-        tasks, rescue, always = keep(block.tasks), keep(block.rescue), keep(block.always)
-        if (tasks, rescue, always) == (block.tasks, block.rescue, block.always):
-            return block if tasks or always else None
-        if not tasks and not always:
-            return None
-        return Block(tasks, rescue, always, block.name, block.settings, block.role, block.origin)
-
-    return walk(block)
-
-
 def _gathers(run: Run, play: Play) -> bool:
     return run.options.gather if play.gather_facts is None else _flag(run, play.gather_facts)
-
-
-def _gathering(play: Play) -> Task:
-    args = {
-        name: value
-        for name, value in (
-            ("gather_subset", play.gather_subset),
-            ("gather_timeout", play.gather_timeout),
-            ("fact_path", play.fact_path),
-        )
-        if value is not None
-    }
-    settings = play.settings
-    return Task(
-        action="setup",
-        args=args,
-        origin=play.origin,
-        name="Gathering Facts",
-        settings=Settings(
-            tags=settings.tags | {"always"},
-            environment=settings.environment,
-            module_defaults=settings.module_defaults,
-            become=settings.become,
-            become_user=settings.become_user,
-            become_method=settings.become_method,
-            become_flags=settings.become_flags,
-            become_exe=settings.become_exe,
-            connection=settings.connection,
-            remote_user=settings.remote_user,
-            port=settings.port,
-            ignore_errors=settings.ignore_errors,
-            ignore_unreachable=settings.ignore_unreachable,
-            timeout=settings.timeout,
-        ),
-        implicit=True,
-    )
 
 
 def _flag(run: Run, written: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable
-from shepherd.origin import Origin, Text
+from shepherd.origin import Text
 from shepherd.templating import native
 from shepherd.templating.files import FileTemplates, TemplateOptions
 from shepherd.templating.scope import Scope
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["DelimitersInCondition", "TemplateOptions", "Templates", "is_template"]
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}\n?\Z", re.ASCII)
-_KEYWORDS = frozenset("true false none True False None not and or if else in is".split())
+_KEYWORDS = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"])
 _Program = Callable[[Scope], Any]
 
 
@@ -227,5 +227,3 @@ class Templates:
         from shepherd.templating.explain import explained
 
         return explained(error, source, scope, self)
-
-
