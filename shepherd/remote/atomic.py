@@ -1,8 +1,8 @@
 """New content for a file, all of it or none: written beside it, made durable, renamed into its place.
 
 A `Draft` is the file-to-be. Until `commit` the old file is untouched; a draft that is not committed is removed, also
-when the task fails, the disk is full, or the process is told to end. Where the directory or the mount does not allow
-a rename, only `unsafe_writes` writes into the file itself.
+when the task fails, the disk is full, or the task is ended (SIGTERM is an exception in a module's process). Where the
+directory or the mount does not allow a rename, only `unsafe_writes` writes into the file itself.
 """
 
 import errno
@@ -42,11 +42,6 @@ def digest(path, algorithm="sha1"):
     return found.hexdigest()
 
 
-def _end(number, frame):
-    """SIGTERM as an exception, so that a draft is removed on the way out."""
-    raise SystemExit(128 + number)
-
-
 class Draft:
     """The next content of `path`, for use in a `with`. A symbolic link at `path` is replaced, not followed."""
 
@@ -56,20 +51,12 @@ class Draft:
         self.unsafe = bool(task.args.get("unsafe_writes"))
         self.temporary = None
         self._file = None
-        self._handled = []
 
     def __enter__(self):
-        import signal
-
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                self._handled.append(number)
-                signal.signal(number, _end)
         try:
             self._open(os.path.dirname(self.path) or ".")
         except OSError as error:
             if not (self.unsafe and error.errno in _IN_PLACE):
-                self._restore()
                 self._refuse(error)
             import tempfile
 
@@ -83,22 +70,15 @@ class Draft:
                 os.unlink(self.temporary)
             except OSError:
                 pass  # the reason why we are here matters more
-        self._restore()
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             self.task.fail("No space left to write %s; it was left as it was: %s" % (self.path, error))
         return False
-
-    def _restore(self):
-        import signal
-
-        for number in self._handled:
-            signal.signal(number, signal.SIG_DFL)
 
     def _open(self, directory):
         name = os.path.join(directory, ".shepherd-%d-%s.tmp" % (os.getpid(), os.urandom(6).hex()))
         handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self.temporary = name
-        self._file = os.fdopen(handle, "w+b")
+        self._file = os.fdopen(handle, "w+b", 0)  # no buffer: closing it cannot fail for want of space
 
     def _refuse(self, error):
         directory = os.path.dirname(self.path) or "."
@@ -109,7 +89,9 @@ class Draft:
         )
 
     def write(self, data):
-        self._file.write(data)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
 
     def copy(self, stream, *digests, size=None):
         """Take the rest of `stream`, or `size` bytes of it; each of `digests` (hashlib objects) sees them, too."""
@@ -118,7 +100,7 @@ class Draft:
             data = stream.read(CHUNK if left is None else min(CHUNK, left))
             if not data:
                 break
-            self._file.write(data)
+            self.write(data)
             for digest in digests:
                 digest.update(data)
             if left is not None:
@@ -130,7 +112,6 @@ class Draft:
             self.task.fail("validate must contain %%s: %s" % command)
         import shlex
 
-        self._file.flush()
         argv = [word.replace("%s", self.temporary).replace("%%", "%") for word in shlex.split(command)]
         try:
             return process.run(argv, environment={"LANG": "C", "LC_ALL": "C"})
@@ -145,7 +126,6 @@ class Draft:
         keep      start with owner, mode, ACL and other extended attributes of the file that is there. Without it, or
                   where none is, it starts as open(2) would make it.
         """
-        self._file.flush()
         handle = self._file.fileno()
         try:
             old = os.lstat(self.path) if keep else None
@@ -168,7 +148,6 @@ class Draft:
 
     def keep(self, path, old):
         """Put the draft in its place as a copy of the file at `path`, whose stat is `old`."""
-        self._file.flush()
         handle = self._file.fileno()
         _inherit(handle, path, old)
         os.fchmod(handle, stat.S_IMODE(old.st_mode) & 0o1777)

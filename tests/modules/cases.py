@@ -81,7 +81,7 @@ def snapshot(root):
             status = os.lstat(path)
             shown = [oct(stat.S_IMODE(status.st_mode)), status.st_uid, status.st_gid]
             if stat.S_ISLNK(status.st_mode):
-                shown = ["link", os.readlink(path)]
+                shown = ["link", os.readlink(path).replace(str(root), "<root>")]
             elif stat.S_ISDIR(status.st_mode):
                 shown.insert(0, "dir")
             else:

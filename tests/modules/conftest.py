@@ -1,39 +1,72 @@
-"""`run` runs a module as a target would; `oracle` runs ansible-core's module of the same name, to compare.
+"""`run` runs a module over a link to this machine; `oracle` runs ansible-core's module of the same name, to compare.
 
-SHEPHERD_TARGET_PYTHON names another Python for the target's half (3.6 or newer); SHEPHERD_ORACLE the bin folder of an
+SHEPHERD_TARGET_PYTHON names another Python for the far end (3.6 or newer); SHEPHERD_ORACLE the bin folder of an
 environment with ansible-core.
 """
 
-import ast
-import base64
+import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from shepherd import sources
+from shepherd.link import Link
+from shepherd.spec import load_spec
+from shepherd.transport import Endpoint
+from shepherd.transport.local import LocalTransport
+
 pytest.register_assert_rewrite("cases")
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-GROUPS = {
-    "file_attributes": {
-        "owner": {"type": "str"},
-        "group": {"type": "str"},
-        "mode": {"type": "raw"},
-        "attributes": {"type": "str", "aliases": ["attr"]},
-        "seuser": {"type": "str"},
-        "serole": {"type": "str"},
-        "setype": {"type": "str"},
-        "selevel": {"type": "str"},
-        "unsafe_writes": {"type": "bool", "default": False},
-    },
-    "validate": {"validate": {"type": "str"}},
-    "backup": {"backup": {"type": "bool", "default": False}},
-}
+
+
+class Target:
+    """This machine at the far end of a link, for code that is not asynchronous."""
+
+    def __init__(self, python=None):
+        self.runner = asyncio.Runner()
+        self.transport = LocalTransport(Endpoint("here", "localhost", kind="local"))
+        self.link = self.runner.run(self._open(python))
+
+    async def _open(self, python):
+        await self.transport.connect()
+        return await Link.open(self.transport, interpreter=python)
+
+    def run(self, module, args, check=False, diff=False, upload=None, **more):
+        spec = load_spec(module)
+        private = {name: value for name, value in args.items() if name.startswith("_")}
+        plain = {name: value for name, value in args.items() if name not in private}
+        given = {**spec.normalise(plain), **private}
+        source = sources.module(spec.path, module)
+        return self.runner.run(self.link.run(source, given, check=check, diff=diff, upload=upload, **more))
+
+    def close(self):
+        async def close():
+            self.link.close()
+            self.transport.close()
+
+        self.runner.run(close())
+        self.runner.close()
+
+
+@pytest.fixture(scope="session")
+def target():
+    umask = os.umask(0o022)
+    found = Target(os.environ.get("SHEPHERD_TARGET_PYTHON"))
+    os.umask(umask)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def run(target):
+    """run(module, args, check=False, diff=False, upload=None) -> the module's result."""
+    return target.run
 
 
 class Lines:
@@ -51,51 +84,6 @@ class Lines:
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait(10)
-
-
-def spec_of(module):
-    tree = ast.parse((ROOT / "modules" / f"{module}.py").read_text())
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "SPEC":
-            return ast.literal_eval(node.value)
-    raise LookupError(module)
-
-
-def with_defaults(module, args):
-    spec = spec_of(module)
-    options = dict(spec["options"])
-    for group in spec.get("include", []):
-        options.update(GROUPS[group])
-    main = {alias: name for name, option in options.items() for alias in option.get("aliases", [])}
-    given = {main.get(name, name): value for name, value in args.items()}
-    unknown = [name for name in given if name not in options and not name.startswith("_")]
-    assert not unknown, f"{module} has no {unknown}"
-    return {**{name: option.get("default") for name, option in options.items()}, **given}
-
-
-@pytest.fixture(scope="session")
-def target():
-    python = os.environ.get("SHEPHERD_TARGET_PYTHON", sys.executable)
-    lines = Lines([python, "-B", str(HERE / "runner.py")], dict(os.environ, LC_ALL="C.UTF-8"))
-    yield lines
-    lines.close()
-
-
-@pytest.fixture
-def run(target):
-    """run(module, args, check=False, diff=False, upload=None) -> the module's result."""
-
-    def run(module, args, check=False, diff=False, upload=None):
-        request = {
-            "path": str(ROOT / "modules" / f"{module}.py"),
-            "args": with_defaults(module, args),
-            "check": check,
-            "diff": diff,
-            "upload": None if upload is None else base64.b64encode(upload).decode(),
-        }
-        return target.ask(request)
-
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -117,10 +105,8 @@ def oracle():
 
 
 @pytest.fixture
-def scratch(request, tmp_path):
+def scratch():
     """An empty folder whose path is the same in every run, so that recorded results can name it."""
-    import shutil
-
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     path = Path("/tmp/shepherd-modules-test") / worker
     shutil.rmtree(path, ignore_errors=True)
