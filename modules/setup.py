@@ -2,15 +2,15 @@
 
 SPEC = {
     "summary": "Gather facts about a host",
-    "description": "Plays run it by themselves at their start. What it finds is there as `ansible_facts`, and as variables"
-    " with the prefix `ansible_`.",
+    "description": "Plays run it by themselves at their start. What it finds is there as `ansible_facts`, and as"
+    " variables with the prefix `ansible_`.",
     "options": {
         "gather_subset": {
             "type": "list",
             "elements": "str",
             "default": ["all"],
-            "help": "Which facts to gather: `all`, `min`, `hardware`, `network`, `virtual`, or a single kind or fact such as"
-            " `date_time` or `interfaces`; with `!` in front, not to. `min` comes along unless `!min` says otherwise.",
+            "help": "Which facts to gather: `all`, `min`, `hardware`, `network`, `virtual`, or a single kind or fact"
+            " such as `date_time` or `interfaces`; with `!` in front, not to. `min` comes along unless `!min` is said.",
         },
         "filter": {
             "type": "list",
@@ -26,8 +26,8 @@ SPEC = {
         "fact_path": {
             "type": "path",
             "default": "/etc/ansible/facts.d",
-            "help": "Files named `*.fact` in this directory are facts below `ansible_local`: JSON, INI, or programs that"
-            " print either.",
+            "help": "Files named `*.fact` in this directory are facts below `ansible_local`: JSON, INI, or programs"
+            " that print either.",
         },
     },
     "returns": {"ansible_facts": {"type": "dict", "help": "The facts, by name."}},

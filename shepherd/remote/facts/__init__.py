@@ -6,206 +6,137 @@ A kind is gathered by a function that gets what is known so far and returns a di
 
 from collections import namedtuple
 
-# collect   the function
+# module    loads the module that gathers it (written out: what is imported is what is sent to a target)
+# collect   its function
 # names     what the kind can also be asked for by
 # needs     kinds to gather before it
 # minimal   whether it belongs to the subset `min`
-Kind = namedtuple("Kind", "collect names needs minimal")
+Kind = namedtuple("Kind", "module collect names needs minimal")
 
 
-def _platform(known):
-    from shepherd.remote.facts import platform
+def _clock():
+    from shepherd.remote.facts import clock
 
-    return platform.collect(known)
+    return clock
 
 
-def _distribution(known):
+def _distribution():
     from shepherd.remote.facts import distribution
 
-    return distribution.collect(known)
+    return distribution
 
 
-def _lsb(known):
-    from shepherd.remote.facts import lsb
-
-    return lsb.collect(known)
-
-
-def _pkg_mgr(known):
-    from shepherd.remote.facts import managers
-
-    return managers.packages(known)
-
-
-def _service_mgr(known):
-    from shepherd.remote.facts import managers
-
-    return managers.services(known)
-
-
-def _systemd(known):
-    from shepherd.remote.facts import managers
-
-    return managers.systemd(known)
-
-
-def _users(known):
-    from shepherd.remote.facts import users
-
-    return users.collect(known)
-
-
-def _env(known):
-    from shepherd.remote.facts import environment
-
-    return environment.variables(known)
-
-
-def _cmdline(known):
-    from shepherd.remote.facts import environment
-
-    return environment.kernel_arguments(known)
-
-
-def _python(known):
-    from shepherd.remote.facts import environment
-
-    return environment.python(known)
-
-
-def _date_time(known):
-    from shepherd.remote.facts import clock
-
-    return clock.date_time(known)
-
-
-def _loadavg(known):
-    from shepherd.remote.facts import clock
-
-    return clock.load(known)
-
-
-def _dns(known):
+def _dns():
     from shepherd.remote.facts import dns
 
-    return dns.collect(known)
+    return dns
 
 
-def _ssh_keys(known):
-    from shepherd.remote.facts import ssh_keys
+def _environment():
+    from shepherd.remote.facts import environment
 
-    return ssh_keys.collect(known)
-
-
-def _selinux(known):
-    from shepherd.remote.facts import security
-
-    return security.selinux(known)
+    return environment
 
 
-def _apparmor(known):
-    from shepherd.remote.facts import security
-
-    return security.apparmor(known)
-
-
-def _fips(known):
-    from shepherd.remote.facts import security
-
-    return security.fips(known)
-
-
-def _capabilities(known):
-    from shepherd.remote.facts import security
-
-    return security.capabilities(known)
-
-
-def _local(known):
-    from shepherd.remote.facts import local
-
-    return local.collect(known)
-
-
-def _hardware(known):
+def _hardware():
     from shepherd.remote.facts import hardware
 
-    return hardware.collect(known)
+    return hardware
 
 
-def _network(known):
+def _inventories():
+    from shepherd.remote.facts import inventories
+
+    return inventories
+
+
+def _local():
+    from shepherd.remote.facts import local
+
+    return local
+
+
+def _lsb():
+    from shepherd.remote.facts import lsb
+
+    return lsb
+
+
+def _managers():
+    from shepherd.remote.facts import managers
+
+    return managers
+
+
+def _network():
     from shepherd.remote.facts import network
 
-    return network.collect(known)
+    return network
 
 
-def _virtual(known):
+def _platform():
+    from shepherd.remote.facts import platform
+
+    return platform
+
+
+def _security():
+    from shepherd.remote.facts import security
+
+    return security
+
+
+def _ssh_keys():
+    from shepherd.remote.facts import ssh_keys
+
+    return ssh_keys
+
+
+def _storage():
+    from shepherd.remote.facts import storage
+
+    return storage
+
+
+def _users():
+    from shepherd.remote.facts import users
+
+    return users
+
+
+def _virtual():
     from shepherd.remote.facts import virtual
 
-    return virtual.collect(known)
-
-
-def _chroot(known):
-    from shepherd.remote.facts import virtual
-
-    return virtual.chroot(known)
-
-
-def _iscsi(known):
-    from shepherd.remote.facts import storage
-
-    return storage.iscsi(known)
-
-
-def _nvme(known):
-    from shepherd.remote.facts import storage
-
-    return storage.nvme(known)
-
-
-def _fibre_channel(known):
-    from shepherd.remote.facts import storage
-
-    return storage.fibre_channel(known)
-
-
-def _facter(known):
-    from shepherd.remote.facts import inventories
-
-    return inventories.facter(known)
-
-
-def _ohai(known):
-    from shepherd.remote.facts import inventories
-
-    return inventories.ohai(known)
+    return virtual
 
 
 KINDS = {
     "platform": Kind(
-        _platform, "architecture kernel kernel_version machine machine_id python_version system", "", True
+        _platform, "collect", "architecture kernel kernel_version machine machine_id python_version system", "", True
     ),
     "distribution": Kind(
         _distribution,
+        "collect",
         "distribution_major_version distribution_release distribution_version os_family",
         "",
         True,
     ),
-    "apparmor": Kind(_apparmor, "", "", True),
-    "caps": Kind(_capabilities, "system_capabilities system_capabilities_enforced", "", True),
-    "cmdline": Kind(_cmdline, "", "", True),
-    "date_time": Kind(_date_time, "", "", True),
-    "dns": Kind(_dns, "", "", True),
-    "env": Kind(_env, "", "", True),
-    "fips": Kind(_fips, "", "", True),
-    "local": Kind(_local, "", "", True),
-    "lsb": Kind(_lsb, "", "", True),
-    "pkg_mgr": Kind(_pkg_mgr, "", "distribution", True),
-    "python": Kind(_python, "", "", True),
-    "selinux": Kind(_selinux, "", "", True),
-    "service_mgr": Kind(_service_mgr, "", "platform distribution", True),
+    "apparmor": Kind(_security, "apparmor", "", "", True),
+    "caps": Kind(_security, "capabilities", "system_capabilities system_capabilities_enforced", "", True),
+    "cmdline": Kind(_environment, "kernel_arguments", "", "", True),
+    "date_time": Kind(_clock, "date_time", "", "", True),
+    "dns": Kind(_dns, "collect", "", "", True),
+    "env": Kind(_environment, "variables", "", "", True),
+    "fips": Kind(_security, "fips", "", "", True),
+    "local": Kind(_local, "collect", "", "", True),
+    "lsb": Kind(_lsb, "collect", "", "", True),
+    "pkg_mgr": Kind(_managers, "packages", "", "distribution", True),
+    "python": Kind(_environment, "python", "", "", True),
+    "selinux": Kind(_security, "selinux", "", "", True),
+    "service_mgr": Kind(_managers, "services", "", "platform distribution", True),
     "ssh_pub_keys": Kind(
         _ssh_keys,
+        "collect",
         "ssh_host_pub_keys ssh_host_key_dsa_public ssh_host_key_rsa_public ssh_host_key_ecdsa_public"
         " ssh_host_key_ed25519_public",
         "",
@@ -213,31 +144,36 @@ KINDS = {
     ),
     "user": Kind(
         _users,
+        "collect",
         "user_id user_uid user_gid user_gecos user_dir user_shell real_user_id effective_user_id effective_group_ids",
         "",
         True,
     ),
-    "chroot": Kind(_chroot, "is_chroot", "", False),
-    "hardware": Kind(_hardware, "devices mounts processor processor_cores processor_count", "platform", False),
+    "chroot": Kind(_virtual, "chroot", "is_chroot", "", False),
+    "hardware": Kind(
+        _hardware, "collect", "devices mounts processor processor_cores processor_count", "platform", False
+    ),
     "network": Kind(
         _network,
+        "collect",
         "interfaces default_ipv4 default_ipv6 all_ipv4_addresses all_ipv6_addresses",
         "platform distribution",
         False,
     ),
     "virtual": Kind(
         _virtual,
+        "collect",
         "virtualization_type virtualization_role virtualization_tech_guest virtualization_tech_host",
         "",
         False,
     ),
-    "loadavg": Kind(_loadavg, "", "", False),
-    "systemd": Kind(_systemd, "", "platform", False),
-    "iscsi": Kind(_iscsi, "", "", False),
-    "nvme": Kind(_nvme, "", "", False),
-    "fibre_channel_wwn": Kind(_fibre_channel, "", "", False),
-    "facter": Kind(_facter, "", "", False),
-    "ohai": Kind(_ohai, "", "", False),
+    "loadavg": Kind(_clock, "load", "", "", False),
+    "systemd": Kind(_managers, "systemd", "", "platform", False),
+    "iscsi": Kind(_storage, "iscsi", "", "", False),
+    "nvme": Kind(_storage, "nvme", "", "", False),
+    "fibre_channel_wwn": Kind(_storage, "fibre_channel", "", "", False),
+    "facter": Kind(_inventories, "facter", "", "", False),
+    "ohai": Kind(_inventories, "ohai", "", "", False),
 }
 MINIMAL = {name for name, kind in KINDS.items() if kind.minimal}
 
@@ -277,7 +213,7 @@ def selected(subsets):
     return ((chosen | lowest) - refused) | explicit
 
 
-def gather(subsets, known):
+def gather(kinds, known):
     """The facts of the kinds asked for and of those that they need. `known` also holds options for the collectors."""
     facts = {}
     done = set()
@@ -289,10 +225,10 @@ def gather(subsets, known):
             for needed in kind.needs.split():
                 visit(needed)
             known.facts = facts
-            facts.update(kind.collect(known))
+            facts.update(getattr(kind.module(), kind.collect)(known))
 
     for name in KINDS:
-        if name in subsets:
+        if name in kinds:
             visit(name)
     return facts
 

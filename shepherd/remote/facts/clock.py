@@ -4,7 +4,7 @@ import os
 import time
 
 
-def date_time(known):
+def date_time(_):
     now = time.time()
     local, utc = time.localtime(now), time.gmtime(now)
     micro = "%06d" % (int(now * 1000000) % 1000000)
@@ -40,7 +40,7 @@ def date_time(known):
     return {"date_time": facts}
 
 
-def load(known):
+def load(_):
     try:
         one, five, fifteen = os.getloadavg()
     except OSError:

@@ -49,23 +49,21 @@ VARIETIES = {
     "ClearLinux": "clear-linux-os",
 }
 FAMILIES = {
-    "RedHat": (
-        "RedHat RHEL Fedora CentOS Scientific SLC Ascendos CloudLinux PSBM OracleLinux OVS OEL Amazon Amzn Virtuozzo"
-        " XenServer Alibaba EulerOS openEuler AlmaLinux Rocky TencentOS EuroLinux MIRACLE"
-    ).split()
-    + ["Kylin Linux Advanced Server"],
-    "Debian": "Debian Ubuntu Raspbian Neon SteamOS Devuan Kali Pop!_OS Parrot Uos Deepin OSMC".split()
-    + ["KDE neon", "Linux Mint", "Cumulus Linux", "Pardus GNU/Linux"],
-    "Suse": "SuSE SLES SLED SLES_SAP SUSE_LINUX openSUSE SL-Micro ALP-Dolomite".split()
-    + ["openSUSE Tumbleweed", "openSUSE Leap", "openSUSE MicroOS"],
-    "Archlinux": ["Archlinux", "Antergos", "Manjaro"],
-    "Mandrake": ["Mandrake", "Mandriva"],
-    "Gentoo": ["Gentoo", "Funtoo"],
-    "ClearLinux": ["Clear Linux OS", "Clear Linux Mix"],
+    "RedHat": "RedHat, RHEL, Fedora, CentOS, Scientific, SLC, Ascendos, CloudLinux, PSBM, OracleLinux, OVS, OEL,"
+    " Amazon, Amzn, Virtuozzo, XenServer, Alibaba, EulerOS, openEuler, AlmaLinux, Rocky, TencentOS, EuroLinux, MIRACLE,"
+    " Kylin Linux Advanced Server",
+    "Debian": "Debian, Ubuntu, Raspbian, Neon, KDE neon, Linux Mint, SteamOS, Devuan, Kali, Cumulus Linux, Pop!_OS,"
+    " Parrot, Pardus GNU/Linux, Uos, Deepin, OSMC",
+    "Suse": "SuSE, SLES, SLED, SLES_SAP, SUSE_LINUX, openSUSE, openSUSE Tumbleweed, openSUSE Leap, openSUSE MicroOS,"
+    " SL-Micro, ALP-Dolomite",
+    "Archlinux": "Archlinux, Antergos, Manjaro",
+    "Mandrake": "Mandrake, Mandriva",
+    "Gentoo": "Gentoo, Funtoo",
+    "ClearLinux": "Clear Linux OS, Clear Linux Mix",
 }
 
 
-def collect(known):
+def collect(_):
     release = files.assignments("/etc/os-release") or files.assignments("/usr/lib/os-release") or {}
     facts = _of_release(release)
     for path, needed, variety in FILES:
@@ -78,7 +76,7 @@ def collect(known):
     else:
         _of_variety(facts, release)
     name = facts["distribution"]
-    facts["os_family"] = next((family for family, members in FAMILIES.items() if name in members), name)
+    facts["os_family"] = next((family for family, members in FAMILIES.items() if name in members.split(", ")), name)
     return facts
 
 
@@ -130,7 +128,7 @@ def _of_variety(facts, release):
     if variety is None:
         return
     facts["distribution_file_variety"] = variety
-    major, _, minor = facts["distribution_version"].partition(".")
+    minor = facts["distribution_version"].partition(".")[2]
     if variety == "Debian":
         _of_debian(facts, identity)
     elif variety == "SUSE":

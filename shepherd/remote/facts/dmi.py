@@ -7,7 +7,7 @@ FIELDS = (
     "bios_date bios_vendor bios_version board_asset_tag board_name board_serial board_vendor board_version"
     " chassis_asset_tag chassis_serial chassis_vendor chassis_version product_name product_serial product_uuid"
     " product_version"
-).split()
+)
 # SMBIOS reference specification, 7.4.1: system enclosure or chassis types
 FORM_FACTORS = (
     "Unknown",
@@ -51,7 +51,7 @@ FORM_FACTORS = (
 
 
 def collect():
-    facts = {field: files.text(DIRECTORY + field, "NA") for field in FIELDS}
+    facts = {field: files.text(DIRECTORY + field, "NA") for field in FIELDS.split()}
     facts["system_vendor"] = files.text(DIRECTORY + "sys_vendor", "NA")
     kind = files.text(DIRECTORY + "chassis_type", "")
     facts["form_factor"] = kind or "NA"

@@ -3,7 +3,7 @@
 from shepherd.remote.facts import files
 
 
-def collect(known):
+def collect(_):
     found = {}
     for line in files.lines("/etc/resolv.conf"):
         words = line.split()

@@ -6,11 +6,11 @@ import sys
 from shepherd.remote.facts import files
 
 
-def variables(known):
+def variables(_):
     return {"env": dict(os.environ)}
 
 
-def kernel_arguments(known):
+def kernel_arguments(_):
     content = files.text("/proc/cmdline")
     if not content:
         return {}
@@ -34,7 +34,7 @@ def kernel_arguments(known):
     return {"cmdline": last, "proc_cmdline": every}
 
 
-def python(known):
+def python(_):
     version = sys.version_info
     return {
         "python": {

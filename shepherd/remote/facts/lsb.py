@@ -13,7 +13,7 @@ KEYS = {
 RELEASE = {"VERSION_ID": "release", "VERSION_CODENAME": "codename", "PRETTY_NAME": "description"}
 
 
-def collect(known):
+def collect(_):
     given = files.assignments("/etc/lsb-release") or {}
     found = {KEYS[name]: value for name, value in given.items() if name in KEYS}
     if not found and programs.find("lsb_release"):

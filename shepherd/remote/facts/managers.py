@@ -54,7 +54,7 @@ def _of_red_hat(found, facts):
     return found[-1] if found else "unknown"
 
 
-def services(known):
+def services(_):
     first = files.text("/proc/1/comm") or "init"
     first = os.path.basename(first)
     manager = INIT.get(first, first)
@@ -80,7 +80,7 @@ def systemd_runs():
     return os.path.isdir("/run/systemd/system")
 
 
-def systemd(known):
+def systemd(_):
     """Version and features. systemctl is asked, where systemd runs."""
     path = programs.find("systemctl")
     if path is None or not systemd_runs():

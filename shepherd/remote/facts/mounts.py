@@ -18,7 +18,7 @@ def collect(known):
         if len(fields) < 6:
             continue
         device, path, kind, options, dump, number = fields[:6]
-        if not device.startswith(("/", "\\")) and ":/" not in device or kind == "none":
+        if not (device.startswith(("/", "\\")) or ":/" in device) or kind == "none":
             continue
         mount = {"mount": path, "device": device, "fstype": kind, "options": options}
         mount.update(dump=int(dump), passno=int(number))

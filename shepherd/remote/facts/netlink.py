@@ -39,7 +39,7 @@ class Netlink:
             data = self._socket.recv(65536)
             at = 0
             while at < len(data):
-                size, kind, answered, _, _ = _HEADER.unpack_from(data, at)
+                size, kind, _, _, _ = _HEADER.unpack_from(data, at)
                 body = data[at + _HEADER.size : at + size]
                 if kind == _NLMSG_DONE:
                     return

@@ -14,7 +14,7 @@ TYPES = {"1": "ether", "32": "infiniband", "512": "ppp", "772": "loopback", "655
 FAR = {AF_INET: "8.8.8.8", AF_INET6: "2404:6800:400a:800::1012"}
 
 
-def collect(known):
+def collect(_):
     names = [name for name in files.listing(DIRECTORY) if os.path.isdir(DIRECTORY + name)]
     interfaces = {name: _interface(name) for name in names}
     try:

@@ -6,7 +6,7 @@ import sys
 from shepherd.remote.facts import files
 
 
-def collect(known):
+def collect(_):
     system, node, kernel, version, machine = os.uname()
     fqdn = full_name(node)
     bits = "64" if sys.maxsize > 2**32 else "32"

@@ -5,7 +5,7 @@ from shepherd.remote.facts import files
 DIRECTORIES = ("/etc/ssh", "/etc/openssh", "/etc")
 
 
-def collect(known):
+def collect(_):
     facts = {}
     for directory in DIRECTORIES:
         for kind in ("dsa", "rsa", "ecdsa", "ed25519"):

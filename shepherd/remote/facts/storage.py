@@ -3,19 +3,19 @@
 from shepherd.remote.facts import files
 
 
-def iscsi(known):
+def iscsi(_):
     for line in files.lines("/etc/iscsi/initiatorname.iscsi"):
         if line.startswith("InitiatorName="):
             return {"iscsi_iqn": line.split("=", 1)[1].strip()}
     return {"iscsi_iqn": ""}
 
 
-def nvme(known):
+def nvme(_):
     found = [line for line in files.lines("/etc/nvme/hostnqn") if line and line[0] not in "#;"]
     return {"hostnqn": found[0].strip() if found else ""}
 
 
-def fibre_channel(known):
+def fibre_channel(_):
     found = []
     for host in sorted(files.listing("/sys/class/fc_host")):
         name = files.text("/sys/class/fc_host/%s/port_name" % host)

@@ -3,7 +3,7 @@
 import os
 
 
-def collect(known):
+def collect(_):
     import pwd
 
     uid = os.getuid()

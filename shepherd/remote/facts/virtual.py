@@ -36,16 +36,15 @@ FIRMWARE = (
 )
 
 
-def collect(known):
+def collect(_):
     guests, hosts = [], []
     for technology in _containers():
         _add(guests, technology)
-    in_container = bool(guests)
     for technology in _machines():
         _add(guests, technology)
     for technology in _hosts():
         _add(hosts, technology)
-    if in_container or guests:
+    if guests:
         kind, role = guests[0], "guest"
     elif hosts:
         kind, role = hosts[0], "host"
@@ -100,9 +99,9 @@ def _exists(*paths):
 
 def _machines():
     """The virtual machines we are in."""
-    if os.path.isdir("/proc/xen") or files.text("/sys/hypervisor/type") == "xen":
-        if "control_d" not in files.text("/proc/xen/capabilities", ""):
-            yield "xen"
+    xen = os.path.isdir("/proc/xen") or files.text("/sys/hypervisor/type") == "xen"
+    if xen and "control_d" not in files.text("/proc/xen/capabilities", ""):
+        yield "xen"
     names = {field: files.text(dmi.DIRECTORY + field, "") for field in ("product_name", "bios_vendor")}
     names["system_vendor"] = files.text(dmi.DIRECTORY + "sys_vendor", "")
     for field, beginning, technology in FIRMWARE:
@@ -140,9 +139,9 @@ def _hosts():
         yield "virtualbox"
 
 
-def chroot(known):
+def chroot(_):
     """Whether / is another directory than the one process 1 calls so."""
-    if os.environ.get("debian_chroot"):
+    if os.environ.get("debian_chroot"):  # noqa: SIM112  # its name
         return {"is_chroot": True}
     mine = os.stat("/")
     try:
