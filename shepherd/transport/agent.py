@@ -7,16 +7,22 @@ threads sign through it. Here each request has a connection of its own, which an
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import socket
 import struct
-from typing import NamedTuple
+import threading
+from typing import TYPE_CHECKING, NamedTuple
 
 from shepherd.transport.ssh_errors import Refused
+
+if TYPE_CHECKING:
+    from paramiko import Channel
 
 CERTIFICATE = "-cert-v01@openssh.com"
 
 TIMEOUT = 60.0  # seconds; a person may have to confirm the use of a key, or touch it
+LARGEST = 256 * 1024  # bytes of a message, as OpenSSH's agent has it
 _REQUEST_IDENTITIES, _IDENTITIES = 11, 12
 _SIGN_REQUEST, _SIGNATURE = 13, 14
 _RSA_FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
@@ -86,6 +92,19 @@ def keys(path: str) -> list[AgentKey]:
         return []
 
 
+def serve(channel: Channel, path: str) -> None:
+    """Pass the requests that come from a server over `channel` on to the agent, until it closes (ForwardAgent)."""
+    threading.Thread(target=_serve, args=(channel, path), name="ssh-agent", daemon=True).start()
+
+
+def _serve(channel: Channel, path: str) -> None:
+    with contextlib.closing(channel), contextlib.suppress(OSError, EOFError):
+        while True:
+            body = _read(channel, int.from_bytes(_read(channel, 4), "big"))
+            kind, answer = _ask(path, body)
+            channel.sendall(_string(bytes([kind]) + answer))
+
+
 def _ask(path: str, body: bytes) -> tuple[int, bytes]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(TIMEOUT)
@@ -98,7 +117,9 @@ def _ask(path: str, body: bytes) -> tuple[int, bytes]:
     return answer[0], answer[1:]
 
 
-def _read(connection: socket.socket, size: int) -> bytes:
+def _read(connection: socket.socket | Channel, size: int) -> bytes:
+    if size > LARGEST:
+        raise OSError("a message too large for an agent")
     data = bytearray()
     while len(data) < size:
         piece = connection.recv(size - len(data))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from shepherd.transport import certificates, known_hosts
@@ -26,7 +25,7 @@ class HostKeys:
         """The host key algorithms to ask for: certificates where an authority is known for the host, then the types
         of the keys that we have, so that the server shows the one that can be checked, then the others."""
         wanted = choose("HostKeyAlgorithms", self._settings.host_key_algorithms, HOST_KEYS, HOST_KEYS)
-        entries = list(islice(self._files.about(self._settings.known_as), 16))
+        entries = self._files.some_about(self._settings.known_as)
         certified = any(entry.marker == "@cert-authority" for entry in entries)
         types = {entry.key_type for entry in entries if not entry.marker}
         known = [name for name in wanted if ("ssh-rsa" if name.startswith("rsa-") else name) in types]
@@ -79,7 +78,7 @@ class HostKeys:
     def _unknown(self, key: bytes, name: str, address: str, certificate_problem: str | None) -> None:
         settings = self._settings
         key_type = certificates.key_type(key)
-        others = [entry for entry in islice(self._files.about(name), 16) if not entry.marker]
+        others = [entry for entry in self._files.about(name) if not entry.marker]
         if settings.host_key_checking == "no":
             self.doubtful = bool(others)
             return

@@ -144,4 +144,6 @@ def _unusable(path: str, data: bytes, problem: Exception) -> Refused:
         return Refused(f"{path} is a public key; the private one is needed", hint="give the file without .pub")
     if data.startswith(b"PuTTY-User-Key-File"):
         return Refused(f"{path} is a PuTTY key", hint="convert it: puttygen KEY.ppk -O private-openssh -o KEY")
+    if (public_blob(path) or b"")[4:].startswith(b"sk-"):
+        return Refused(f"the key {path} is on a hardware token", hint=f"load it into an agent: ssh-add {path}")
     return Refused(f"{path} holds no private key that can be used: {problem or type(problem).__name__}")

@@ -16,6 +16,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,12 +73,15 @@ class KnownHosts:
             for name in set(entry.names.lower().split(",")):
                 self._plain.setdefault(name, []).append(entry)
 
-    def about(self, host: str) -> Iterator[Entry]:
-        """The lines about `host`, those that are cheap to find first."""
+    def named(self, host: str) -> Iterator[Entry]:
+        """The lines about `host` that say so in the clear."""
         yield from self._plain.get(host, ())
         for entry in self._patterns:
             if entry.matches(host):
                 yield entry
+
+    def hashed(self, host: str) -> Iterator[Entry]:
+        """The lines about `host` with a hashed name; costs one hash for each such line of the file."""
         name = host.encode()
         for salt, digest, entry in self._hashed:
             if hmac.digest(salt, name, "sha1") == digest:
@@ -94,9 +98,16 @@ class Files:
     def __init__(self, paths: Iterable[str]) -> None:
         self._files = [load(path) for path in dict.fromkeys(paths)]
 
-    def about(self, host: str) -> Iterator[Entry]:
-        for known in self._files:
-            yield from known.about(host)
+    def about(self, host: str) -> list[Entry]:
+        """All lines about `host`."""
+        return [e for known in self._files for e in known.named(host)] + [
+            e for known in self._files for e in known.hashed(host)
+        ]
+
+    def some_about(self, host: str) -> list[Entry]:
+        """Lines about `host`, if there are any: those in the clear, else the first hashed one."""
+        clear = [e for known in self._files for e in known.named(host)]
+        return clear or list(islice((e for known in self._files for e in known.hashed(host)), 1))
 
     def with_key(self, key: bytes, host: str) -> Iterator[Entry]:
         for known in self._files:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import Unreachable
 from shepherd.transport import ssh_connection
+from shepherd.transport.agent import serve as serve_agent
 from shepherd.transport.ssh_errors import Refused, Transient, about
 from shepherd.transport.ssh_pipe import SshPipe
 from shepherd.transport.ssh_settings import settings_for
@@ -75,6 +77,11 @@ async def connect_all(endpoints: Iterable[Endpoint]) -> dict[Endpoint, SshTransp
     return dict(zip(distinct, await asyncio.gather(*map(one, distinct)), strict=True))
 
 
+def close_all() -> None:
+    """End all connections of the running event loop, those of jump hosts too."""
+    ssh_connection.close_all()
+
+
 def _start(connection: Connection, command: str) -> Any:
     import paramiko
 
@@ -83,6 +90,9 @@ def _start(connection: Connection, command: str) -> Any:
     settings = connection.settings
     try:
         channel = connection.client.open_session(timeout=settings.timeout)
+        if settings.forward_agent and settings.agent_socket:
+            # threads of the channel's own: what asks is a person's git, a few times
+            channel.request_forward_agent(partial(serve_agent, path=settings.agent_socket))
         for name, value in settings.environment:
             channel.set_environment_variable(name, value)
         channel.exec_command(command)

@@ -10,7 +10,7 @@ import os
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from shepherd.errors import Unreachable
 from shepherd.origin import printable
@@ -41,6 +41,7 @@ class Connection:
         self._reason = ""
         self._closed = False
         self._watch: asyncio.Task[None] | None = None
+        _state().connections.add(self)
         interval = settings.alive_interval or (0.0 if isinstance(client.sock, socket.socket) else ALIVE_INTERVAL)
         if interval:
             self._watch = asyncio.get_running_loop().create_task(self._watch_over(interval))
@@ -82,12 +83,18 @@ class Connection:
                 return
 
 
+def close_all() -> None:
+    """End all connections of the running event loop."""
+    for connection in list(_state().connections):
+        connection.close()
+
+
 async def connect(settings: Settings) -> Connection:
     """One attempt to connect and log in. Raises Transient where another may help, and other Unreachable."""
     try:
         stream, address, release = await _reach(settings)
         try:
-            async with _slots().handshakes:
+            async with _state().handshakes:
                 paramiko_lazily.load()
                 from shepherd.transport.ssh_session import establish
 
@@ -180,12 +187,13 @@ class _LoopState:
     def __init__(self) -> None:
         self.handshakes = asyncio.Semaphore(HANDSHAKES)
         self.jumps: dict[Settings, _Shared] = {}
+        self.connections: WeakSet[Connection] = WeakSet()
 
 
 _states: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState] = WeakKeyDictionary()
 
 
-def _slots() -> _LoopState:
+def _state() -> _LoopState:
     return _states.setdefault(asyncio.get_running_loop(), _LoopState())
 
 
@@ -205,7 +213,7 @@ async def _through(settings: Settings, jump: Settings) -> tuple[Any, str, Callab
 
 
 def _acquire(jump: Settings) -> tuple[_Shared, Callable[[], None]]:
-    jumps = _slots().jumps
+    jumps = _state().jumps
     shared = jumps.get(jump)
     if shared is None or (shared.task.done() and not _usable(shared.task)):
         shared = jumps[jump] = _Shared(asyncio.get_running_loop().create_task(connect(jump)))

@@ -65,6 +65,7 @@ class Settings:
     certificate_files: tuple[str, ...] = ()
     identities_only: bool = False
     agent_socket: str | None = None
+    forward_agent: bool = False
     # who the server is
     user_known_hosts: tuple[str, ...] = ()
     global_known_hosts: tuple[str, ...] = ()
@@ -161,6 +162,7 @@ def _resolve(
         certificate_files=value.paths("certificatefile", tokens),
         identities_only=value.flag("identitiesonly", False),
         agent_socket=_agent(value.text("identityagent"), tokens),
+        forward_agent=value.text("forwardagent", "no").lower() in ("yes", "true"),
         user_known_hosts=value.paths("userknownhostsfile", tokens, _home(USER_KNOWN_HOSTS)),
         global_known_hosts=value.paths("globalknownhostsfile", tokens, GLOBAL_KNOWN_HOSTS),
         revoked_host_keys=next(iter(value.paths("revokedhostkeys", tokens)), None),

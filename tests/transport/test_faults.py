@@ -10,11 +10,11 @@ import sys
 import threading
 
 import pytest
-from ssh_servers import free_port, needs_sshd, run, try_command
+from ssh_servers import free_port, needs_sshd, run, try_command, wait_for
 
 from shepherd.errors import Unreachable
 from shepherd.transport import Endpoint
-from shepherd.transport.ssh import SshTransport
+from shepherd.transport.ssh import SshTransport, close_all, connect_all
 
 pytestmark = needs_sshd
 
@@ -355,3 +355,37 @@ from shepherd.transport.ssh import connect_all
 asyncio.run(connect_all(Endpoint("h", "127.0.0.1", port=port, timeout=0.3) for port in ({port}, {silent})))
 """
         subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def test_a_process_that_ends_does_not_wait_for_a_host_that_does_not_read(server, material, home):
+    code = f"""
+import asyncio, sys
+from shepherd.transport import Endpoint
+from shepherd.transport.ssh import SshTransport, close_all, connect_all
+
+async def main():
+    transport = SshTransport(Endpoint("h", "127.0.0.1", port={server.port}, user="root",
+                                      private_key_file={str(material / "user")!r}))
+    await transport.connect()
+    pipe = await transport.open("sleep 600")
+    pipe.start(print, print)
+    write = asyncio.create_task(pipe.write(bytes(1 << 24)))
+    await asyncio.wait([write], timeout=0.5)
+    sys.exit(3)
+
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 3
+
+
+def test_all_are_closed_at_once(sshd, known, endpoint):
+    server = sshd()
+    known(server)
+
+    async def body():
+        await connect_all(endpoint(server, host=f"web{n}") for n in range(3))
+        assert len(server.sessions()) == 3
+        close_all()
+
+    asyncio.run(body())
+    wait_for(lambda: not server.sessions())

@@ -90,7 +90,7 @@ def test_hosts_behind_a_jump_host_share_its_connection(three, endpoint):
         finally:
             for transport in transports:
                 transport.close()
-        assert ssh_connection._slots().jumps == {}
+        assert ssh_connection._state().jumps == {}
         return outputs
 
     outputs = asyncio.run(body())

@@ -205,6 +205,13 @@ def test_another_agent_by_configuration(server, endpoint, material, agent, home,
         try_command(endpoint(server, private_key_file=None))
 
 
+def test_a_forwarded_agent(server, endpoint, material, agent):
+    agent(material / "user")
+    fingerprint = keygen("-l", "-f", str(material / "user")).split()[1]
+    assert fingerprint in try_command(endpoint(server, ssh_args=("-A",)), "ssh-add -l; ssh-add -l")[0].decode()
+    assert b"SHA256" not in try_command(endpoint(server), "ssh-add -l")[0]
+
+
 def test_an_agent_that_is_gone(server, endpoint, monkeypatch):
     monkeypatch.setenv("SSH_AUTH_SOCK", "/nowhere/agent")
     assert try_command(endpoint(server)) == HELLO
