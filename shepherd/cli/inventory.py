@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shepherd.inventory.listing import Listing
+
+_CONTROL = re.compile("[\x7f-\x9f]")  # which the JSON encoder leaves as they are, and terminals may obey
 
 
 def add_parser(subparsers: Any) -> None:
@@ -96,7 +99,7 @@ def _document(found: Any, *, yaml: bool) -> Iterable[str]:
         text = json.dumps(_unmarked(found), indent=4, sort_keys=True, ensure_ascii=False, default=_jsonable)
     except TypeError:  # keys of several types, which have no order
         text = json.dumps(_unmarked(found), indent=4, ensure_ascii=False, default=_jsonable)
-    return [text, "\n"]
+    return [_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text), "\n"]
 
 
 def _jsonable(value: Any) -> Any:
@@ -131,7 +134,7 @@ def _yaml(found: Any) -> str:
     Dumper.add_representer(Text, text)
     Dumper.add_representer(Mapping, SafeDumper.represent_dict)
     Dumper.add_representer(Sequence, SafeDumper.represent_list)
-    printed: str = dump(found, Dumper=Dumper, default_flow_style=False, allow_unicode=True)
+    printed: str = dump(found, Dumper=Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False)
     return printed
 
 

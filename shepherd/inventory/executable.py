@@ -51,7 +51,7 @@ def _group(name: str, body: Any, path: str, inventory: Inventory) -> list[str]:
     hosts: list[str] = _expect(body.get("hosts", []), list, f"the hosts of group {name!r}", path)
     for host in hosts:
         inventory.place(_expect(host, str, f"a host of group {name!r}", path), group, {}, path)
-    group.update(_expect(body.get("vars", {}), dict, f"the variables of group {name!r}", path))
+    group.update(_expect(body.get("vars", {}), dict, f"the variables of group {name!r}", path), path)
     for child in _expect(body.get("children", []), list, f"the children of group {name!r}", path):
         below = inventory.add_group(_expect(child, str, f"a child of group {name!r}", path))
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
 from shepherd.inventory.host import NOTHING
+from shepherd.origin import Origin, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,8 +59,9 @@ class Group:
         child.parents.append(self)
         return True
 
-    def update(self, values: Mapping[str, Any]) -> None:
-        """Take over variables. `ansible_group_priority` is none of them: it sets the priority. Raises ParseError."""
+    def update(self, values: Mapping[str, Any], source: str) -> None:
+        """Take over variables, read from the file `source`. `ansible_group_priority` is none of them: it sets the
+        priority. Raises ParseError where that is no number."""
         if PRIORITY in values:
             values = dict(values)
             written = values.pop(PRIORITY)
@@ -68,7 +70,7 @@ class Group:
             except (TypeError, ValueError):
                 raise ParseError(
                     f"{PRIORITY} of group {self.name!r} must be a whole number, not {written!r}",
-                    origin=getattr(written, "origin", None),
+                    origin=origin_of(written) or Origin(source),
                 ) from None
         self.vars = {**self.vars, **values} if self.vars else values
 

@@ -139,11 +139,11 @@ class _Reader:
         """Give the groups their variables, now that all are known."""
         missing = {name: waiting[0][1] for name, waiting in self.children.items()} | self.undeclared
         for name, origin in missing.items():
-            known = [group for group in self.inventory.groups if group not in missing]
+            known = [group for group in self.inventory.groups if group not in (*missing, "all", "ungrouped")]
             hint = nearest(name, known) or f"declare it with a line [{name}]"
             raise ParseError(f"there is no group {name!r}", origin=origin, hint=hint)
         for name, values in self.vars.items():
-            self.inventory.groups[name].update(values)
+            self.inventory.groups[name].update(values, self.file)
 
     def typed(self, value: str, near: str) -> Any:
         found = literal(value)

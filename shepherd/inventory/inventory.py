@@ -34,7 +34,7 @@ class Inventory:
         self.directories: list[str] = list(directories)
         self._files: dict[str, VariableFiles] = {}
         self._found_places: dict[str | None, list[VariableFiles]] = {}
-        self._implicit: dict[str, Host] = {}
+        self._implicit: Host | None = None
         self._layers: dict[tuple[tuple[Group, ...], str | None], list[Mapping[str, Any]]] = {}
         self._sorted: dict[tuple[Group, ...], tuple[Group, ...]] = {}
         self._members: dict[Group, tuple[Host, ...]] = {}
@@ -133,8 +133,8 @@ class Inventory:
         """Warn of what is understood, but seldom meant."""
         if not self.hosts:
             self.warn("there is no host in the inventory: only localhost can be reached")
-        for name in self.groups.keys() & self.hosts.keys():
-            self.warn(f"a group and a host are both called {name!r}: patterns mean the group")
+        for name in sorted(self.groups.keys() & self.hosts.keys()):
+            self.warn(f"a group and a host are both called {name!r}: a pattern of that name means the host")
         odd = [name for name in self.groups if not _IDENTIFIER.fullmatch(name)]
         if odd:
             names = ", ".join(map(repr, odd[:3])) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
@@ -154,12 +154,13 @@ class Inventory:
         return patterns.select(self, pattern, limit)
 
     def host(self, name: str) -> Host | None:
-        """The host of that name. The controller itself is there under its own names even if nobody wrote it."""
+        """The host of that name. The controller answers to all of LOCAL_NAMES: it is the host that the inventory has
+        under one of them, else one that nobody has to write, with connection `local` and the controller's Python."""
         found = self.hosts.get(name)
         if found is None and name in LOCAL_NAMES:
-            found = self._implicit.get(name)
+            found = next((self.hosts[local] for local in LOCAL_NAMES if local in self.hosts), self._implicit)
             if found is None:
-                found = self._implicit[name] = Host(name, implicit=True)
+                found = self._implicit = Host(name, implicit=True)
                 found.vars = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         return found
 

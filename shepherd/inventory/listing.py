@@ -32,8 +32,8 @@ class Listing:
         return merged([self.extra, *self.inventory.host_layers(host, self.playbook_dir)])
 
     def group_vars(self, group: Group) -> dict[str, Any]:
-        values = merged(self.inventory.group_layers(group, self.playbook_dir))
-        return values if group.priority == DEFAULT_PRIORITY else {PRIORITY: group.priority, **values}
+        priority = {PRIORITY: group.priority} if group.priority != DEFAULT_PRIORITY else {}
+        return merged([priority, *self.inventory.group_layers(group, self.playbook_dir)])
 
     def members(self, group: Group) -> list[Host]:
         """The direct members to show. Those of `all` are in `ungrouped` or elsewhere too."""
@@ -102,12 +102,12 @@ class Listing:
 
 
 def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """One mapping of `layers`, highest precedence first."""
+    """One mapping of `layers`, highest precedence first, in the order of the names."""
     found: dict[str, Any] = {}
     for layer in reversed(list(layers)):
         found.update(layer)
-    return found
+    return dict(sorted(found.items(), key=lambda pair: str(pair[0])))
 
 
 def _pairs(values: Mapping[str, Any]) -> list[str]:
-    return [f"{{{name} = {value}}}" for name, value in sorted(values.items(), key=lambda pair: str(pair[0]))]
+    return [f"{{{name} = {value}}}" for name, value in values.items()]

@@ -55,7 +55,7 @@ def split(pattern: str | Sequence[str]) -> Iterator[str]:
 
 
 def _limit_terms(limit: str | Sequence[str]) -> Iterator[str]:
-    """As `split`; `@file` stands for the patterns in a file, one a line."""
+    """As `split`; `@file` stands for the terms in a file, one a line."""
     for term in split(limit):
         if not term.startswith("@"):
             yield term
@@ -66,9 +66,7 @@ def _limit_terms(limit: str | Sequence[str]) -> Iterator[str]:
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise ShepherdError(f"cannot read the limit file {path}: {reason}") from None
-        for line in lines:
-            if not line.lstrip().startswith("#"):
-                yield from split(line)
+        yield from (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def _evaluate(inventory: Inventory, terms: list[str]) -> list[Host]:
@@ -100,19 +98,21 @@ def _match(inventory: Inventory, term: str) -> list[Host]:
         return hosts
     if position[2]:
         index = int(position[2])
-        return [hosts[index]] if -len(hosts) <= index < len(hosts) else []
+        if hosts and not -len(hosts) <= index < len(hosts):
+            raise ShepherdError(f"the pattern {term!r} is out of range: {position[1]!r} has {len(hosts)} hosts")
+        return [hosts[index]] if hosts else []
     last = position[4] or position[5]
     return hosts[int(position[3] or 0) : int(last) + 1 if last else None]
 
 
 def _named(inventory: Inventory, term: str) -> list[Host]:
-    """The hosts of the groups that `term` names; of the hosts themselves where it names none or may name several."""
+    """The host called `term`, else the hosts of that group; of all groups and hosts where it may match several."""
     if term in ("all", "*"):
         return list(inventory.hosts_of(inventory.top))
-    if term in inventory.groups:
-        return list(inventory.hosts_of(inventory.groups[term]))
     if term in inventory.hosts:
         return [inventory.hosts[term]]
+    if term in inventory.groups:
+        return list(inventory.hosts_of(inventory.groups[term]))
     if term.startswith("~"):
         try:
             matches = re.compile(term[1:]).match

@@ -56,7 +56,7 @@ class _Reader:
         for key, value in (body or {}).items():
             if key == "vars":
                 if (written := self.mapping(key, value, body, name)) is not None:
-                    group.update(written)
+                    group.update(written, self.file)
             elif key == "children":
                 self.children(group, value, body)
             elif key == "hosts":
