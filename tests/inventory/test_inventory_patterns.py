@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import oracle
+import inventory_oracle as oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

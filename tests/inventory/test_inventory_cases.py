@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-import oracle
+import inventory_oracle as oracle
 import pytest
 
 from shepherd.cli import main
