@@ -3,7 +3,7 @@
 import os
 import stat
 
-from shepherd.remote import atomic, attributes, process
+from shepherd.remote import atomic, attributes, process, status
 
 SPEC = {
     "summary": "Retrieve file or file system status",
@@ -96,43 +96,6 @@ SPEC = {
 """,
 }
 
-_KINDS = {
-    "isdir": stat.S_ISDIR,
-    "ischr": stat.S_ISCHR,
-    "isblk": stat.S_ISBLK,
-    "isreg": stat.S_ISREG,
-    "isfifo": stat.S_ISFIFO,
-    "islnk": stat.S_ISLNK,
-    "issock": stat.S_ISSOCK,
-}
-_BITS = {
-    "rusr": stat.S_IRUSR,
-    "wusr": stat.S_IWUSR,
-    "xusr": stat.S_IXUSR,
-    "rgrp": stat.S_IRGRP,
-    "wgrp": stat.S_IWGRP,
-    "xgrp": stat.S_IXGRP,
-    "roth": stat.S_IROTH,
-    "woth": stat.S_IWOTH,
-    "xoth": stat.S_IXOTH,
-    "isuid": stat.S_ISUID,
-    "isgid": stat.S_ISGID,
-}
-_NUMBERS = {
-    "uid": "st_uid",
-    "gid": "st_gid",
-    "size": "st_size",
-    "inode": "st_ino",
-    "dev": "st_dev",
-    "nlink": "st_nlink",
-    "atime": "st_atime",
-    "mtime": "st_mtime",
-    "ctime": "st_ctime",
-    "blocks": "st_blocks",
-    "block_size": "st_blksize",
-    "device_type": "st_rdev",
-}
-
 
 def run(task):
     args = task.args
@@ -144,13 +107,13 @@ def run(task):
     except OSError as error:
         return task.fail(error.strerror)
     said = {"exists": True, "path": path, "mode": "%04o" % stat.S_IMODE(found.st_mode)}
-    said.update((key, is_kind(found.st_mode)) for key, is_kind in _KINDS.items())
-    said.update((key, bool(found.st_mode & bit)) for key, bit in _BITS.items())
-    said.update((key, getattr(found, name)) for key, name in _NUMBERS.items() if hasattr(found, name))
+    said.update((key, is_kind(found.st_mode)) for key, is_kind in status.KINDS.items())
+    said.update((key, bool(found.st_mode & bit)) for key, bit in status.BITS.items())
+    said.update((key, getattr(found, name)) for key, name in status.NUMBERS.items() if hasattr(found, name))
     said["readable"] = os.access(path, os.R_OK)
     said["writeable"] = os.access(path, os.W_OK)
     said["executable"] = os.access(path, os.X_OK)
-    for key, number, name_of in (("pw_name", found.st_uid, _user), ("gr_name", found.st_gid, _group)):
+    for key, number, name_of in (("pw_name", found.st_uid, status.user), ("gr_name", found.st_gid, status.group)):
         name = name_of(number)
         if name is not None:
             said[key] = name
@@ -164,24 +127,6 @@ def run(task):
     if args["get_attributes"]:
         said.update(attributes.flags(os.path.realpath(path) if args["follow"] else path))
     return {"changed": False, "stat": said}
-
-
-def _user(uid):
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return None
-
-
-def _group(gid):
-    import grp
-
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return None
 
 
 def _digest(task, path, algorithm):

@@ -4,7 +4,7 @@ import os
 import stat
 
 from shepherd.remote import mode as modes
-from shepherd.remote import process
+from shepherd.remote import process, status
 
 OPTIONS = ("owner", "group", "mode", "attributes", "seuser", "serole", "setype", "selevel")
 FLAG_NAMES = {
@@ -32,26 +32,6 @@ FLAG_NAMES = {
 SELINUX = "/sys/fs/selinux"
 
 
-def user_name(uid):
-    """The name of a uid, or its digits where it has none."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def group_name(gid):
-    """The name of a gid, or its digits where it has none."""
-    import grp
-
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
-
-
 def info(path):
     """What results say about a path that they name; {} where nothing (or a link to nothing) is there.
 
@@ -68,8 +48,8 @@ def info(path):
     result = {
         "uid": found.st_uid,
         "gid": found.st_gid,
-        "owner": user_name(found.st_uid),
-        "group": group_name(found.st_gid),
+        "owner": status.user(found.st_uid) or str(found.st_uid),
+        "group": status.group(found.st_gid) or str(found.st_gid),
         "mode": modes.show(found.st_mode),
         "state": kind(found),
         "size": found.st_size,
@@ -166,13 +146,13 @@ def _number(option, name):
 
 def _warn_of_unknown(task, desired):
     """In check mode an owner may be missing only because the task that makes it was checked, too."""
-    for option, what, key, name_of in (("owner", "user", "uid", user_name), ("group", "group", "gid", group_name)):
+    for option, what, key, name_of in (("owner", "user", "uid", status.user), ("group", "group", "gid", status.group)):
         name = desired.get(option)
         if name is None:
             continue
         try:
             number = _number(option, name)
-            missing = "with %s %s" % (key, number) if name_of(number) == str(number) else None
+            missing = "with %s %s" % (key, number) if name_of(number) is None else None
         except KeyError:
             missing = name
         if missing is not None:
@@ -200,7 +180,7 @@ def _own(target, current, option, name):
 def _mode(target, found, text):
     try:
         desired = modes.parse(text, found.st_mode)
-    except modes.BadMode as error:
+    except modes.BadModeError as error:
         target.fail(str(error), details=error.details)
     current = stat.S_IMODE(found.st_mode)
     if desired == current:

@@ -9,7 +9,7 @@ _SPECIAL = {"u": stat.S_ISUID, "g": stat.S_ISGID}
 _OPERATORS = "+-="
 
 
-class BadMode(ValueError):
+class BadModeError(ValueError):
     """Neither octal nor symbolic, or more than permission bits. `details` says what is wrong with it."""
 
     def __init__(self, message, details):
@@ -35,7 +35,7 @@ def parse(text, current):
         except ValueError:
             mode = _symbolic(str(text), current)
     if mode != stat.S_IMODE(mode):
-        raise BadMode("Invalid mode supplied, only permission info is allowed", text)
+        raise BadModeError("Invalid mode supplied, only permission info is allowed", text)
     return mode
 
 
@@ -56,7 +56,7 @@ def _symbolic(text, current):
         if not actions:
             continue  # "": nothing asked for
         if actions[0] not in _OPERATORS or ("a" in users and users != "a"):
-            raise BadMode("mode must be in octal or symbolic form", "bad symbolic permission for mode: %s" % text)
+            raise BadModeError("mode must be in octal or symbolic form", "bad symbolic permission for mode: %s" % text)
         umask = 0 if users else _umask()  # "+x" adds what a new file would get, "a+x" all of it
         who = "ugo" if users in ("", "a") else users
         at = 0
@@ -66,7 +66,7 @@ def _symbolic(text, current):
                 end += 1
             perms = actions[at + 1 : end]
             if not all(letter in "rwxXstugo" for letter in perms):
-                raise BadMode("mode must be in octal or symbolic form", "bad symbolic permission for mode: %s" % text)
+                raise BadModeError("mode must be in octal or symbolic form", "bad symbolic permission for mode: %s" % text)
             for user in who:
                 mode = _act(mode, stat.S_ISDIR(current), user, actions[at], perms, umask)
             at = end
