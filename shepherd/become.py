@@ -85,7 +85,7 @@ async def become(link: Link, wanted: Become) -> Link:
     token, mark = os.urandom(8).hex(), f"become-{os.urandom(8).hex()}"
     prompt = f"[{wanted.method} via shepherd, key={os.urandom(8).hex()}] password:"
     command = boot.words(
-        link.interpreter, token, len(sources.bundle()), mark=mark, prefer=str(link.hello["executable"])
+        link.interpreter, token, len(sources.boot()), mark=mark, prefer=str(link.hello["executable"])
     )
     flags = shlex.split(method.flags if wanted.flags is None else wanted.flags)
     if wanted.password:  # -n forbids sudo to ask

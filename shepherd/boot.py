@@ -22,7 +22,7 @@ NO_PYTHON = 97  # the exit status when there is none
 TOO_OLD = 78  # … of a Python too old to be of use
 
 _FLAGS = "-I -S -B -X utf8"
-# No quote and no newline: this stands between double quotes. `b` is read by the bundle's last line.
+# No quote and no newline: this stands between double quotes. The last line of what is executed uses `b`.
 _FIRST_STAGE = (
     "import sys,os,zlib;sys.version_info<(3,6)and sys.exit({old});b=bytearray();"
     "[b.extend(os.read(0,{size}-len(b))or sys.exit(1))for _ in iter(lambda:len(b)<{size},0)];exec(zlib.decompress(b))"
@@ -35,7 +35,7 @@ def command(interpreter: str | None, token: str, size: int) -> str:
 
 
 def words(interpreter: str | None, token: str, size: int, *, mark: str = "", prefer: str = "") -> list[str]:
-    """The command, as its words. It reads a bundle of `size` bytes from its standard input.
+    """The command, as its words. It reads boot.py, `size` bytes, from its standard input.
 
     interpreter  a path or words (`/usr/bin/env python3`); None or `auto…`: found here
     token        letters and digits; the helper's first bytes are `shepherd:TOKEN`

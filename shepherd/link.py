@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import linecache
 import os
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from shepherd import boot, sources
@@ -61,7 +63,7 @@ class _Request:
 class Link:
     """Made by `Link.open` or `Link.become`."""
 
-    hello: dict[str, Any]  # of the helper: python ([3, 11, 2]), executable, user, uid, pid
+    hello: dict[str, Any]  # of the helper: python ([3, 11, 2]), bytecode (its magic number), executable, user, uid, pid
 
     def __init__(self, pipe: Pipe, host: str, token: str, interpreter: str | None) -> None:
         self.host = host
@@ -73,6 +75,7 @@ class Link:
         self._requests: dict[int, _Request] = {}
         self._last = 0
         self._sent: dict[str, str] = {}  # the sources that the helper has: name → digest
+        self._paths: set[str] = set()  # … and the files they came from
         self._complete: set[Source] = set()  # modules whose whole closure it has
         self._writing = asyncio.Lock()
         self._cancelling: set[asyncio.Task[None]] = set()
@@ -87,29 +90,30 @@ class Link:
         Raises NoPython, and Unreachable with what the login shell said where no helper answers.
         """
         token = os.urandom(8).hex()
-        bundle = sources.bundle()
-        pipe = await transport.open(boot.command(interpreter, token, len(bundle)))
+        text = sources.boot()
+        pipe = await transport.open(boot.command(interpreter, token, len(text)))
         host = getattr(getattr(transport, "endpoint", None), "host", None) or "the host"
-        return await cls.over(pipe, host, token, interpreter, bundle)
+        return await cls.over(pipe, host, token, interpreter, text)
 
     @classmethod
-    async def over(cls, pipe: Pipe, host: str, token: str, interpreter: str | None, bundle: bytes = b"") -> Self:
-        """The link to a helper that is being started at the far end of `pipe`: it waits for the bundle, if given."""
+    async def over(cls, pipe: Pipe, host: str, token: str, interpreter: str | None, text: bytes = b"") -> Self:
+        """The link to a helper that is being started at the far end of `pipe`: it waits for boot.py, if given here."""
         link = cls(pipe, host, token, interpreter)
-        await link._start(bundle)
+        await link._start(text)
         return link
 
-    async def _start(self, bundle: bytes) -> None:
+    async def _start(self, text: bytes) -> None:
         self._pipe.start(self._received, self._closed)
         try:
             try:
-                await self._pipe.write(bundle)
+                await self._pipe.write(text)
             except Unreachable:
                 self._greet(False)  # the shell has ended; what it said tells more than a broken pipe
             async with asyncio.timeout(START_TIMEOUT):
                 greeted = await self._greeted
             if not greeted:
                 raise await self._no_hello()
+            await self._write(sources.core(self.hello["bytecode"]))
         except TimeoutError:
             self.close()
             raise Unreachable(
@@ -125,7 +129,10 @@ class Link:
             self._greeted.set_result(success)
 
     async def _no_hello(self) -> ShepherdError:
-        status = await self._pipe.wait()
+        status = None
+        with contextlib.suppress(TimeoutError):  # it closed its output, but may go on
+            async with asyncio.timeout(5):
+                status = await self._pipe.wait()
         interpreter = self.interpreter
         asked = interpreter is not None and interpreter not in boot.DISCOVER
         if status == boot.NO_PYTHON:
@@ -198,7 +205,20 @@ class Link:
             raise
         for stream, tail in request.tails.items():
             result.setdefault(f"module_{stream}", tail.decode("utf-8", "surrogateescape"))
+        if "exception" in result:
+            result["exception"] = self._with_lines(str(result["exception"]))
         return result
+
+    def _with_lines(self, traceback: str) -> str:
+        """A traceback from the target with the source lines, which are here alone."""
+        lines = traceback.splitlines()
+        shown = []
+        for line, after in zip(lines, [*lines[1:], ""], strict=True):
+            shown.append(line)
+            place = re.fullmatch(r'  File "(.+)", line (\d+)(?:, in .*)?', line)
+            if place and place[1] in self._paths and not after.startswith("    "):
+                shown.append("    " + linecache.getline(place[1], int(place[2])).strip())
+        return "\n".join(shown) + "\n"
 
     async def get(self, path: str, sink: Callable[[bytes], None]) -> dict[str, Any]:
         """Fetch a file: `sink` is called with each piece. Returns size (bytes) and checksum (SHA-1, hexadecimal).
@@ -259,10 +279,12 @@ class Link:
             if known is not None:
                 self._complete.clear()  # another file of the same name, as of another role's library, takes its place
             self._sent[source.name] = source.digest
-            head = {"name": source.name, "file": source.file, "own": source.own, "package": source.package}
-            for start in range(0, len(source.packed), wire.CHUNK):
-                piece = source.packed[start : start + wire.CHUNK]
-                more = start + wire.CHUNK < len(source.packed)
+            self._paths.add(source.path)
+            head = {"name": source.name, "file": source.path, "own": source.own, "package": source.package}
+            packed = source.packed(self.hello["bytecode"])
+            for start in range(0, len(packed), wire.CHUNK):
+                piece = packed[start : start + wire.CHUNK]
+                more = start + wire.CHUNK < len(packed)
                 yield wire.encode(wire.SOURCE, 0, {**head, "more": True} if more else head, piece)
         self._complete.add(module)
 

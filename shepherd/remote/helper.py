@@ -34,9 +34,9 @@ READ = 256 * 1024
 
 
 class Helper:
-    def __init__(self, importer, source, sink, bundle):
+    def __init__(self, importer, source, sink, boot):
         self.importer = importer
-        self.bundle = bundle  # what a second helper (become) is started with
+        self.boot = boot  # what a second helper (become) is started with
         self.source = source
         self.sink = sink
         self.requests = {}  # id: Run, Upload, Download or Relay: what CANCEL can end
@@ -219,14 +219,15 @@ class Helper:
             found.cancel()
 
     def _take_source(self, _, head, body):
+        import marshal
         import zlib
 
         name = head["name"]
         self.partial.setdefault(name, []).append(body)
         if head.get("more"):
             return
-        text = zlib.decompress(b"".join(self.partial.pop(name))).decode("utf-8")
-        self.importer.add(name, head["file"], text, head.get("package", False))
+        code = marshal.loads(zlib.decompress(b"".join(self.partial.pop(name))))
+        self.importer.add(name, head["file"], code, head.get("package", False))
         (self.own.add if head.get("own") else self.own.discard)(name)
 
     def _run(self, request, head, _):

@@ -8,7 +8,7 @@ The head of OPEN:
     prompt    what the question ends with; None: any text that ends with a colon
     terminal  give the command a terminal to ask on; its three pipes stay pipes
 
-The bundle that this helper came from is kept and starts the second one: it does not travel again. Answers: DATA; at the
+The text that this helper came from (boot.py) is kept and starts the second one. Answers: DATA; at the
 end RESULT with rc and stderr; REFUSED with `reason` ("asked", "wrong" or "ended"), rc and what was printed.
 
 What the controller sends is kept until the pipe takes it, and while too much is kept no request is read. A blocking
@@ -85,7 +85,7 @@ class Relay:
                 return
             self._reached = True
             self._password = None
-            self._write(self.helper.bundle)
+            self._write(self.helper.boot)
         if data and self.request in self.helper.requests:
             self.helper.send(wire.encode(wire.DATA, self.request, None, bytes(data)))
 

@@ -15,7 +15,7 @@ import json
 import struct
 
 RUN = 1  # controller: run a module                  head: see helper.py
-SOURCE = 2  # controller: a target source                head {"name": dotted}, body: zlib-compressed text
+SOURCE = 2  # controller: a target source                head {"name": dotted, ...}, body: see shepherd/sources.py
 PUT = 3  # controller: a piece of an upload           head {"end": bool}, body: the piece; answered after the end
 GET = 4  # controller: send a file                    head {"path": ...}
 OPEN = 5  # controller: start a command, relay its pipes (become)   head {"argv": [...], "password": str or None, ...}

@@ -70,11 +70,11 @@ class FakeTransport:
 
 
 class FakePipe:
-    def __init__(self, host: FakeTransport, command: str, user: str, bundle: bool = True) -> None:
+    def __init__(self, host: FakeTransport, command: str, user: str, boot: bool = True) -> None:
         self._host = host
         self._user = user
         self._token = command.rpartition("shepherd-helper ")[2].split(";")[0].strip("'\" ")
-        self._skip = len(sources.bundle()) if bundle else 0
+        self._skip = (len(sources.boot()) if boot else 0) + len(sources.core(""))
         self._decoder = wire.Decoder()
         self._uploads: dict[int, bytes] = {}
         self._inner: dict[int, FakePipe] = {}
@@ -93,13 +93,16 @@ class FakePipe:
     def start(self, on_data: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_data, self._on_close = on_data, on_close
-        hello = {"python": [3, 11, 2], "executable": "/usr/bin/python3", "user": self._user, "uid": 1000, "pid": 1}
+        hello = {"python": [3, 11, 2], "bytecode": "", "executable": "/usr/bin/python3", "user": self._user}
         mark = f"shepherd:{self._token}\n".encode()
-        self._loop.call_soon(self._deliver, mark + wire.encode(wire.HELLO, 0, hello))
+        self._loop.call_soon(self._deliver, mark + wire.encode(wire.HELLO, 0, {**hello, "uid": 1000, "pid": 1}))
 
     async def write(self, data: bytes) -> None:
         if not self._open:
             raise Unreachable(f"the connection to {self._host.endpoint.host} was dropped")
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         skipped = min(self._skip, len(data))
         self._skip -= skipped
         for kind, number, head, body in self._decoder.feed(data[skipped:]):
@@ -160,13 +163,11 @@ class FakePipe:
     def _become(self, number: int, head: dict[str, Any], _: bytes) -> None:
         words = head["argv"]
         user = words[words.index("-u") + 1] if "-u" in words else words[words.index("-c") - 1]
-        inner = self._inner[number] = FakePipe(self._host, " ".join(words), user, bundle=False)
+        inner = self._inner[number] = FakePipe(self._host, " ".join(words), user, boot=False)
         inner.start(lambda data: self._send(wire.DATA, number, None, data), lambda: None)
 
     def _data(self, number: int, _: dict[str, Any], body: bytes) -> None:
-        inner = self._inner[number]
-        for kind, inner_number, head, inner_body in inner._decoder.feed(body):
-            inner._heads[kind](inner_number, head, inner_body)
+        self._inner[number]._take(body)
 
     def _cancel(self, number: int, *_: Any) -> None:
         self._host.cancelled += 1

@@ -1,10 +1,12 @@
 """Runs of modules in real helpers."""
 
+import ast
 import asyncio
 import hashlib
 import io
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,6 @@ import pytest
 from links import go, linked, some_pythons, soon
 
 from shepherd import sources
-from shepherd.errors import ParseError
 
 
 @pytest.mark.parametrize("python", some_pythons())
@@ -236,16 +237,66 @@ def test_installed_packages_are_found_when_asked_for(python, probe):
     go(main())
 
 
-def test_a_module_that_is_no_python_is_explained_with_its_place(probe):
-    with pytest.raises(ParseError) as caught:
-        probe("def run(:\n", whole=True)
-    assert caught.value.origin.line == 1
+@pytest.mark.parametrize("python", some_pythons())
+def test_a_module_that_is_no_python_is_explained_with_its_place(python, probe):
+    async def main():
+        async with linked(python) as link:
+            result = await link.run(probe("x = 1\ndef run(:\n", whole=True), {})
+            assert result["failed"] and "SyntaxError" in result["msg"]
+            assert "probe.py" in result["exception"] and "line 2" in result["exception"]
+
+    go(main())
 
 
-def test_a_source_larger_than_a_frame(probe):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_code_and_text_both_serve(compiled, ping, probe, monkeypatch):
+    """A target that reads our bytecode is sent code, another text; tracebacks show the lines of either."""
+    monkeypatch.setattr(sources, "BYTECODE", sources.BYTECODE if compiled else "none like this")
+    mine = probe("# a comment\nraise ValueError(1)  # here")
+
+    async def main():
+        async with linked(sys.executable) as link:
+            assert (await link.run(ping, {"data": "x"}))["ping"] == "x"
+            crashed = await link.run(mine, {})
+            assert f'File "{mine.path}", line 6, in run\n    raise ValueError(1)  # here\n' in crashed["exception"]
+
+    go(main())
+    sources._packed.cache_clear()
+    sources.core.cache_clear()
+
+
+def test_the_pattern_finds_the_imports_that_the_parser_finds():
+    """Imports are found by pattern, for speed: it may find more, never less."""
+    for path in [*sources.modules_directory().glob("*.py"), *(sources.PACKAGE / "remote").rglob("*.py")]:
+        wanted = set()
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                wanted |= {f"{node.module}.{alias.name}" for alias in node.names}
+        assert {name for name in wanted if name.startswith("shepherd.")} <= set(sources._imports(path)), path
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("from shepherd.remote import a, b as c  # d", {"a", "b"}),
+        ("    from shepherd.remote import (\n        a,  # first\n        b,\n    )\n", {"a", "b"}),
+        ("import shepherd.remote.a, os, shepherd.remote.b as x", {"a", "b"}),
+        ("from shepherd.remote.a import b", {"a", "a.b"}),
+        ("x = 1; y = 'from shepherd.remote import a'", set()),
+    ],
+)
+def test_imports_in_all_their_forms(text, names, tmp_path):
+    (tmp_path / "x.py").write_text(text)
+    assert set(sources._imports(tmp_path / "x.py")) - {"shepherd.remote"} == {f"shepherd.remote.{n}" for n in names}
+
+
+def test_a_source_larger_than_a_frame(probe, monkeypatch):
+    monkeypatch.setattr(sources, "BYTECODE", "none like this")
     noise = "".join(f"# {os.urandom(30).hex()}\n" for _ in range(6000))
     module = probe(f"SPEC = {{}}\n{noise}\ndef run(task):\n    return {{'ok': True}}\n", whole=True)
-    assert len(module.packed) > 2 * 64 * 1024
+    assert len(module.packed("")) > 2 * 64 * 1024  # as text; its comments are in no code
 
     async def main():
         async with linked() as link:
