@@ -49,18 +49,25 @@ SPEC = {
 }
 
 
+# the first word of a command line, as a shell reads it: the script's name; the arguments follow
+NAME = r"""\s*(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+"""
+
+
 def run(task):
     from shepherd.remote import commands
 
     args = task.args
     reason = commands.skip_reason(args)
     if reason:
-        return {"changed": False, "skipped": True, "msg": "skipped, since %s %s" % reason}
+        option = "creates" if reason[1] == "exists" else "removes"
+        return {"changed": False, "skipped": True, "msg": "%s %s, matching %s option" % (reason + (option,))}
     if task.check:
         if args["creates"] or args["removes"]:
-            return {"changed": True, "msg": "Script would have run if not in check mode"}
-        return {"changed": False, "skipped": True, "msg": "Script would have run if not in check mode"}
+            return {"changed": True}
+        return {"changed": False, "skipped": True, "msg": "Check mode is not supported for this task."}
     if args["chdir"]:
+        if not os.path.isabs(args["chdir"]):
+            task.fail("chdir %s must be an absolute path for a Unix-aware remote node" % args["chdir"])
         try:
             os.chdir(args["chdir"])
         except OSError as error:
@@ -70,6 +77,7 @@ def run(task):
 
 def _run(task):
     """Put the script into a file that only its user can read, run it, and take the file away whatever happens."""
+    import re
     import shlex
     import shutil
     import tempfile
@@ -77,22 +85,31 @@ def _run(task):
     from shepherd.remote import process
 
     args = task.args
-    path = os.path.join(tempfile.mkdtemp(prefix="shepherd-"), os.path.basename(args["_name"]))
+    directory = tempfile.mkdtemp(prefix="shepherd-", dir=_place(tempfile.gettempdir()))
+    path = os.path.join(directory, os.path.basename(args["_name"]))
+    arguments = args["cmd"][re.match(NAME, args["cmd"], re.DOTALL).end() :]
+    command = ("%s " % args["executable"] if args["executable"] else "") + shlex.quote(path) + arguments
     try:
         with open(path, "wb") as handle:
             shutil.copyfileobj(task.upload, handle)
         os.chmod(path, 0o700)
-        command = shlex.split(args["executable"] or "") + [path] + args["_arguments"]
-        try:
-            finished = process.run(command)
-        except OSError as error:
-            if error.errno == 8:  # ENOEXEC: no #! line, so it is meant for the shell
-                finished = process.run(["/bin/sh"] + command)
-            else:
-                task.fail("cannot run %s: %s" % (args["_name"], error.strerror), rc=error.errno, stdout="", stderr="")
+        finished = process.run(
+            ["/bin/sh", "-c", command]
+        )  # the shell reads the arguments, and runs what has no #! line
     finally:
-        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
     result = {"changed": True, "rc": finished.status, "stdout": finished.stdout, "stderr": finished.stderr}
     if finished.status != 0:
         result.update(failed=True, msg="non-zero return code")
     return result
+
+
+def _place(usual):
+    """A directory where programs may run: many systems forbid that in /tmp."""
+    for place in (usual, "/var/tmp", os.path.expanduser("~")):
+        try:
+            if not os.statvfs(place).f_flag & os.ST_NOEXEC and os.access(place, os.W_OK | os.X_OK):
+                return place
+        except OSError:
+            pass
+    return usual
