@@ -51,7 +51,7 @@ class Group:
             raise ValueError(f"group {self.name!r} cannot be its own child")
         if child.name == "all":
             raise ValueError("'all' has every group in it: it cannot be the child of one")
-        if child in self.children:
+        if self in child.parents:
             return False
         if child.children and child in ancestry([self]):
             raise ValueError(f"group {child.name!r} as a child of {self.name!r} closes a loop: it is above it already")

@@ -26,12 +26,13 @@ class Inventory:
     `warnings` are for the user to read; they gather here, also while playing.
     """
 
-    def __init__(self, directories: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self.hosts: dict[str, Host] = {}
         self.groups: dict[str, Group] = {}
         self.warnings: list[str] = []
         self.sources: list[str] = []
-        self.directories: list[str] = list(directories)
+        self.directories: list[str] = []
+        self._warned: set[str] = set()
         self._files: dict[str, VariableFiles] = {}
         self._found_places: dict[str | None, list[VariableFiles]] = {}
         self._implicit: Host | None = None
@@ -126,7 +127,9 @@ class Inventory:
             ungrouped.hosts = [host for host in ungrouped.hosts if host not in left]
 
     def warn(self, message: str) -> None:
-        if message not in self.warnings:
+        """Keep `message` for the user, once."""
+        if message not in self._warned:
+            self._warned.add(message)
             self.warnings.append(message)
 
     def review(self) -> None:

@@ -70,16 +70,15 @@ def _limit_terms(limit: str | Sequence[str]) -> Iterator[str]:
 
 
 def _evaluate(inventory: Inventory, terms: list[str]) -> list[Host]:
-    plain = [term for term in terms if term[0] not in "!&"] or ["all"]
     found: dict[Host, None] = {}
-    for term in plain:
+    for term in [term for term in terms if term[0] not in "!&"] or ["all"]:
         found.update(dict.fromkeys(_matches(inventory, term)))
-    for sign in "&!":
-        for term in terms:
-            if term[0] == sign:
-                other = set(_matches(inventory, term[1:]))
-                found = {host: None for host in found if (host in other) is (sign == "&")}
-    return list(found)
+    for term in terms:
+        if term[0] == "&":
+            wanted = set(_matches(inventory, term[1:]))
+            found = {host: None for host in found if host in wanted}
+    unwanted = {host for term in terms if term[0] == "!" for host in _matches(inventory, term[1:])}
+    return [host for host in found if host not in unwanted]
 
 
 def _matches(inventory: Inventory, term: str) -> list[Host]:

@@ -101,6 +101,8 @@ def _directory(path: str, inventory: Inventory) -> None:
 
 def _file(path: str, inventory: Inventory) -> None:
     text = document.read_text(path)
+    if text.startswith("$ANSIBLE_VAULT"):
+        raise ParseError("inventories encrypted with Ansible Vault are not supported yet", origin=Origin(path))
     if path.endswith(".toml"):
         from shepherd.inventory import toml
 

@@ -1,4 +1,4 @@
-"""Inventories written as data: group → {hosts, vars, children}, in YAML (and JSON, which is YAML)."""
+"""Inventories written as data: group → {hosts, vars, children}, in YAML, JSON or TOML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ansible-core beside us, to compare with. `python tests/inventory/inventory_oracle.py` records anew what the cases expect."""
+"""ansible-core beside us, to compare with. Run as a program it records anew what the cases expect."""
 
 from __future__ import annotations
 
