@@ -56,10 +56,12 @@ def main(helper, request, head, upload, life, answer, stdout, stderr):
         known = len(sys.modules)
         crashed, result = execute(head, file)
         _flush()
-        frame = _frame(request, result)
-        if frame is None:
-            crashed, result = True, _failure("The module's result is not plain data: %s" % _unfit(result))
-            frame = _frame(request, result)
+        try:
+            frame = wire.encode(wire.RESULT, request, result)
+        except (TypeError, ValueError, RecursionError) as error:
+            crashed = True
+            failure = _failure("The module's result cannot be sent: %s" % (_unfit(result) or error))
+            frame = wire.encode(wire.RESULT, request, failure)
         _write(answer, ANSWER.pack(crashed, len(frame)) + frame)
         if len(sys.modules) > known:
             _write(answer, "\n".join(_learned(known, helper)).encode())
@@ -136,27 +138,13 @@ def _expand_paths(options, args):
             _expand_paths(option["options"], value)
 
 
-def _frame(request, result):
-    try:
-        return wire.encode(wire.RESULT, request, result)
-    except (TypeError, ValueError, RecursionError):
-        return None
-
-
-def _unfit(value, path="result"):
-    """Where in a result the first value lies that JSON cannot carry."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            found = _unfit(inner, "%s[%r]" % (path, key))
-            if found:
-                return found
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            found = _unfit(inner, "%s[%d]" % (path, index))
-            if found:
-                return found
-    elif value is not None and not isinstance(value, (str, int, float, bytes, set, frozenset)):
-        return "%s is a %s" % (path, type(value).__name__)
+def _unfit(result):
+    """The first entry of a result that cannot be sent, for the message."""
+    for key, value in result.items():
+        try:
+            wire.encode(wire.RESULT, 0, {key: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            return "%r: %s" % (key, error)
     return ""
 
 

@@ -37,9 +37,25 @@ class WireError(Exception):
     """Bytes that are no frame: something else writes to the pipe."""
 
 
+def _plain(value):
+    """What JSON has no form for, in the form that people expect: dates as ISO 8601, bytes as text, sets as lists."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if hasattr(value, "keys"):
+        return dict(value)
+    raise TypeError("a %s is no plain data" % type(value).__name__)
+
+
+_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+
+
 def encode(kind, request, head=None, body=b"") -> bytes:
-    """One frame as bytes, ready for one write."""
-    packed = json.dumps(head, separators=(",", ":")).encode("utf-8", "surrogateescape") if head else b""
+    """One frame as bytes, ready for one write. Raises TypeError or ValueError where the head is no plain data."""
+    packed = _json(head).encode("ascii") if head else b""
     return HEADER.pack(kind, request, len(packed), len(body)) + packed + body
 
 

@@ -53,7 +53,7 @@ RESULTS = {
     ),
     "returns an object": (
         'return {"a": [1, {"b": object()}]}',
-        {"failed": True, "msg": "The module's result is not plain data: result['a'][1]['b'] is a object"},
+        {"failed": True, "msg": "The module's result cannot be sent: 'a': a object is no plain data"},
     ),
     "prints before it raises": (
         'import os, sys; print("out"); os.write(2, b"err"); raise ValueError',
@@ -64,6 +64,14 @@ RESULTS = {
     "has raw bytes": (
         r"return {'x': b'caf\xe9 \xff'.decode('utf-8', 'surrogateescape')}",
         {"x": "caf\udce9 \udcff"},
+    ),
+    "returns dates, bytes and sets": (
+        "import datetime; return {'x': [datetime.date(2024, 2, 29), b'\\xff', {1}]}",
+        {"x": ["2024-02-29", "\udcff", [1]]},
+    ),
+    "is its own part": (
+        "x = {}; x['x'] = x; return x",
+        {"failed": True, "msg": "The module's result cannot be sent: 'x': Circular reference detected"},
     ),
     "is large": ("return {'x': 'y' * 12000000}", {"x": "y" * 12_000_000}),
     "leads its group": ("import os; return {'x': os.getpgrp() == os.getpid() == os.getsid(0)}", {"x": True}),
