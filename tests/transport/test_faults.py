@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from ssh_servers import free_port, needs_sshd, run, try_command, wait_for
@@ -269,21 +272,19 @@ def test_a_write_under_way_when_the_connection_breaks(sshd, known, endpoint):
 
 
 def relay(connection: socket.socket, port: int, frozen: threading.Event) -> None:
-    """Pass bytes between `connection` and `port` until either ends; keep both open and pass nothing once frozen."""
+    """Pass bytes between `connection` and `port` until either ends; once frozen keep both open and pass nothing."""
     with connection, socket.create_connection(("127.0.0.1", port)) as onward:
-        import select
-
-        while True:
-            for ready in select.select([connection, onward], [], [], 0.05)[0]:
-                if frozen.is_set():
-                    frozen.wait(0.05)
-                    continue
-                data = ready.recv(65536)
-                if not data:
-                    return
-                (onward if ready is connection else connection).sendall(data)
-            if frozen.is_set() and connection.fileno() < 0:
-                return
+        while connection.fileno() >= 0:
+            if frozen.is_set():
+                time.sleep(0.01)
+                continue
+            # a closed socket is a ValueError to select, a reset one an OSError to recv
+            with contextlib.suppress(ValueError):
+                for ready in select.select([connection, onward], [], [], 0.05)[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    (onward if ready is connection else connection).sendall(data)
 
 
 @pytest.fixture
@@ -300,14 +301,15 @@ def front(sshd, known):
             connections.append(listening.accept()[0])
             relay(connections[0], server.port, frozen)
 
-    thread = threading.Thread(target=serve, daemon=True)
+    thread = threading.Thread(target=serve)
     thread.start()
     yield server, listening.getsockname()[1], frozen, connections
-    listening.close()
     for connection in connections:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-    server.cut()
+        connection.close()
+    with contextlib.suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    listening.close()
 
 
 def test_a_server_that_hangs_is_noticed_by_missing_signs_of_life(front, endpoint):
@@ -321,8 +323,6 @@ def test_a_connection_that_is_reset(front, endpoint):
     server, port, _, connections = front
 
     def reset() -> None:
-        import struct
-
         connections[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connections[0].close()
 
