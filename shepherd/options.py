@@ -14,6 +14,7 @@ from warnings import warn
 from shepherd.conversions import CONVERSIONS, FALSE, TRUE, type_name
 from shepherd.errors import ParseError, nearest
 from shepherd.origin import Origin, origin_of
+from shepherd.templating import is_template
 
 
 class OptionError(ParseError):
@@ -105,7 +106,7 @@ class Option(NamedTuple):
             raise place.error(message, self.name) from None
 
     def _inner(self, value: Any, options: Options, place: Place, rendered: bool) -> Any:
-        if not rendered and is_unrendered(value):
+        if not rendered and is_template(value):
             if isinstance(value, str):
                 return value
         elif isinstance(value, str):
@@ -173,7 +174,7 @@ class Options:
             name = self.aliases.get(written, written)
             if name in self.by_name:
                 option, value = self.by_name[name], given[name]
-                if rendered or not is_unrendered(value) or (option.options and not isinstance(value, str)):
+                if rendered or not is_template(value) or (option.options and not isinstance(value, str)):
                     given[name] = option.value(value, place, rendered)
         if self.constraints:
             self._dependent(given, place, rendered)
@@ -264,22 +265,9 @@ class Options:
                 raise place.error(message, name)
 
 
-def is_unrendered(value: Any) -> bool:
-    """Whether a template stands anywhere in `value`."""
-    if isinstance(value, str):
-        return (
-            "{" in value and ("{{" in value or "{%" in value or "{#" in value) and not getattr(value, "literal", False)
-        )
-    if isinstance(value, Mapping):
-        return any(is_unrendered(key) or is_unrendered(inner) for key, inner in value.items())
-    if isinstance(value, (list, tuple)):
-        return any(map(is_unrendered, value))
-    return False
-
-
 def may_vanish(value: Any) -> bool:
     """Whether `value` is a template as a whole: it may turn out as `omit`."""
-    return isinstance(value, str) and is_unrendered(value) and value.strip().startswith("{")
+    return isinstance(value, str) and is_template(value) and value.strip().startswith("{")
 
 
 def _texts(value: Any) -> Iterator[str]:

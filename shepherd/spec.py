@@ -104,13 +104,7 @@ def canonical(action: str) -> str:
 
 def find(name: str, library_dirs: Iterable[str] = ()) -> str | None:
     """The file of a module, by its canonical name: the user's own first. None where there is none."""
-    if not name.isidentifier():  # a collection's name, a path, a template
-        return None
-    for directory in (*library_dirs, *_own_dirs()):
-        path = os.path.join(directory, f"{name}.py")
-        if os.access(path, os.R_OK):
-            return path
-    return None
+    return _find(name, tuple(library_dirs))
 
 
 def load_spec(name: str, library_dirs: Sequence[str] = ()) -> Spec:
@@ -132,6 +126,17 @@ def all_specs(library_dirs: Sequence[str] = ()) -> Iterator[Spec]:
         path = find(name, library_dirs)
         if path is not None and _read(path) is not None:
             yield load_spec(name, library_dirs)
+
+
+@cache
+def _find(name: str, library_dirs: tuple[str, ...]) -> str | None:
+    if not name.isidentifier():  # a collection's name, a path, a template
+        return None
+    for directory in (*library_dirs, *_own_dirs()):
+        path = os.path.join(directory, f"{name}.py")
+        if os.access(path, os.R_OK):
+            return path
+    return None
 
 
 @cache

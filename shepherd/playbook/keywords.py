@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _COMMA = re.compile(r",(?![^{]*\}\})")  # not one inside a template
 
+_BATCH = re.compile(r"\d+|\d+(\.\d+)?%")
+
 Read = Callable[[str, Any, Origin], Any]
 
 
@@ -80,6 +82,44 @@ def many(name: str, value: Any, origin: Origin) -> tuple[Any, ...]:
     if isinstance(value, dict):
         raise ParseError(f"the field '{name}' is supposed to be a list, not a mapping", origin=origin)
     return tuple(value) if isinstance(value, list) else (value,)
+
+
+def words(name: str, value: Any, origin: Origin) -> tuple[str, ...]:
+    """A list of strings, or one."""
+    found = many(name, value, origin)
+    for entry in found:
+        if not isinstance(entry, str):
+            raise ParseError(
+                f"the field '{name}' should be a list of strings, but an item of it is {shape(entry)}",
+                origin=origin_of(entry) or origin,
+            )
+    return found
+
+
+def choice(*known: str) -> Read:
+    def read(name: str, value: Any, origin: Origin) -> Any:
+        found = text(name, value, origin)
+        if found is None or is_template(found) or found in known:
+            return found
+        raise ParseError(
+            f"the field '{name}' has an invalid value ({found!r}), it must be one of: {', '.join(known)}",
+            origin=origin,
+            hint=nearest(found, known),
+        )
+
+    return read
+
+
+def batches(name: str, value: Any, origin: Origin) -> tuple[Any, ...]:
+    """Numbers of hosts, or percentages of them."""
+    found = many(name, value, origin)
+    for entry in found:
+        if not is_template(entry) and not _BATCH.fullmatch(str(entry).strip()):
+            raise ParseError(
+                f"the field '{name}' has an invalid value ({entry!r}): neither a number of hosts nor a percentage",
+                origin=origin_of(entry) or origin,
+            )
+    return found
 
 
 def mapping(name: str, value: Any, origin: Origin) -> Any:
@@ -151,7 +191,7 @@ SETTINGS: dict[str, Read] = {
     "become_user": text,
     "check_mode": boolean,
     "connection": text,
-    "debugger": text,
+    "debugger": choice("always", "never", "on_failed", "on_skipped", "on_unreachable"),
     "diff": boolean,
     "ignore_errors": boolean,
     "ignore_unreachable": boolean,
@@ -164,7 +204,7 @@ SETTINGS: dict[str, Read] = {
 }
 # inherited, and gathered or treated on their own
 GATHERED: dict[str, Read] = {
-    "collections": many,
+    "collections": words,
     "environment": environment,
     "module_defaults": keep,
     "tags": tags,
@@ -177,17 +217,17 @@ PLAY: dict[str, Read] = {
     "fact_path": text,
     "force_handlers": boolean,
     "gather_facts": boolean,
-    "gather_subset": many,
+    "gather_subset": words,
     "gather_timeout": integer,
     "handlers": statements,
     "hosts": keep,
     "max_fail_percentage": percentage,
-    "order": text,
+    "order": choice("inventory", "reverse_inventory", "reverse_sorted", "shuffle", "sorted"),
     "post_tasks": statements,
     "pre_tasks": statements,
     "roles": statements,
-    "serial": many,
-    "strategy": text,
+    "serial": batches,
+    "strategy": choice("linear", "free", "host_pinned", "debug"),
     "tasks": statements,
     "user": text,
     "vars_files": many,
@@ -198,7 +238,7 @@ BLOCK: dict[str, Read] = {
     **_DELEGATION,
     "always": statements,
     "block": statements,
-    "notify": many,
+    "notify": words,
     "rescue": statements,
 }
 TASK: dict[str, Read] = {
@@ -213,13 +253,13 @@ TASK: dict[str, Read] = {
     "local_action": keep,
     "loop": keep,
     "loop_control": mapping,
-    "notify": many,
+    "notify": words,
     "poll": integer,
     "register": text,
     "retries": integer,
     "until": condition,
 }
-HANDLER: dict[str, Read] = {**TASK, "listen": many}
+HANDLER: dict[str, Read] = {**TASK, "listen": words}
 ROLE: dict[str, Read] = {**_EVERYWHERE, **_DELEGATION, "role": text}
 IMPORT_PLAYBOOK: dict[str, Read] = {**_EVERYWHERE, "import_playbook": keep, "when": condition}
 LOOP_CONTROL: dict[str, Read] = {

@@ -110,8 +110,8 @@ def use(wanted: Use, context: Context) -> tuple[Block, ...]:
     if meta.dependencies:
         if meta.file in context.imports:
             raise ParseError(
-                "A recursion loop was detected with the roles specified. Make sure child roles do not have dependencies "
-                "on parent roles",
+                "A recursion loop was detected with the roles specified. Make sure child roles do not have "
+                "dependencies on parent roles",
                 origin=wanted.origin,
             )
         below = inside.in_file(meta.file, wanted.origin)

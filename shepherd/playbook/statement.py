@@ -9,7 +9,7 @@ from shepherd import spec
 from shepherd.arguments import COMMAND_OPTIONS, FREE_FORM, parse_kv, placed, split_words
 from shepherd.errors import ParseError, nearest
 from shepherd.origin import Origin, origin_of
-from shepherd.playbook.keywords import PLAY, Kind, unknown
+from shepherd.playbook.keywords import PLAY, Kind, shape, unknown
 from shepherd.templating import is_template
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _action(value: Any, origin: Origin) -> tuple[str, Any]:
         if isinstance(value.get("args"), Mapping):
             args = {**value["args"], **args}
         return name, {**parse_kv(rest), **args} if rest.strip() else args
-    raise ParseError("unexpected parameter type in action: " + type(value).__name__, origin=origin)
+    raise ParseError(f"unexpected parameter type in action: {shape(value)}", origin=origin)
 
 
 def _first_word(text: str) -> tuple[str, str]:
@@ -105,7 +105,7 @@ def _options(value: Any, found: spec.Spec | None, written: str, origin: Origin) 
     if free and not isinstance(value, list):  # `pause: 5`
         return {free: str(value)}, None
     raise ParseError(
-        f"unexpected parameter type in action: {type(value).__name__}",
+        f"unexpected parameter type in action: {shape(value)}",
         origin=origin_of(value) or origin,
         hint=f"write the options of {written} as a mapping",
     )
@@ -158,7 +158,9 @@ def _not_one(
     return ParseError(
         f"conflicting action statements: {', '.join(names)}",
         origin=origin_of(task, ([*modules, *general])[-1]) or origin,
-        hint="a task has one module: begin the next task with '- '",
+        hint="this is a play; plays stand at the top level of a playbook"
+        if "hosts" in modules
+        else "a task has one module: begin the next task with '- '",
     )
 
 
@@ -175,7 +177,7 @@ def _unknown(written: str, kind: Kind, task: Mapping[Any, Any], loader: Loader, 
     if collection and collection != "ansible.builtin":
         similar = f"Shepherd has no modules of the collection {collection} yet; `shepherd doc` lists those it has"
     elif written in PLAY and "hosts" in task:
-        similar = "this is a play; a play stands at the top level of a playbook"
+        similar = "this is a play; plays stand at the top level of a playbook"
     return ParseError(
         f"couldn't resolve module/action '{written}'. This often indicates a misspelling, missing collection, or "
         "incorrect module path.",

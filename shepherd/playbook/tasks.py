@@ -91,6 +91,8 @@ def _task(entry: Mapping[Any, Any], context: Context, origin: Origin) -> Sequenc
             origin=origin_of(entry, "register") or origin,
         )
     loop = _loop(entry, own, origin)
+    if found.action == "import_playbook":
+        raise ParseError("import_playbook stands beside plays, at the top level of a playbook", origin=found.origin)
     if found.action in IMPORTS:
         return _import(found, own, loop, context)
     if found.local and own.get("delegate_to") is None:
