@@ -41,6 +41,7 @@ class AgentKey:
     def __init__(self, path: str, blob: bytes, comment: str) -> None:
         self.blob = blob
         self.comment = comment
+        self.failure = ""  # why it did not sign
         self._path = path
         size = int.from_bytes(blob[:4], "big")
         self.public_blob = PublicBlob(blob[4 : 4 + size].decode("ascii", "replace"), blob)
@@ -66,13 +67,22 @@ class AgentKey:
         return certified
 
     def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> bytes:
-        """The signature of `data`. Blocks; raises OSError where the agent will not or cannot."""
-        flags = _RSA_FLAGS.get((algorithm or "").removesuffix(CERTIFICATE), 0)
+        """The signature of `data`. Blocks.
+
+        Where the agent will not or cannot sign, an empty one and `failure`: paramiko signs in the thread of the
+        connection, which an error would end, and there may be other keys to try.
+        """
+        name = algorithm or self.get_name()
+        flags = _RSA_FLAGS.get(name.removesuffix(CERTIFICATE), 0)
         body = bytes([_SIGN_REQUEST]) + _string(self.blob) + _string(data) + struct.pack(">I", flags)
-        kind, answer = _ask(self._path, body)
-        if kind != _SIGNATURE:
-            raise OSError("the agent refused to sign")
-        return _take(answer)[0]
+        try:
+            kind, answer = _ask(self._path, body)
+            if kind == _SIGNATURE:
+                return _take(answer)[0]
+            self.failure = "the agent refused to sign"
+        except OSError as problem:
+            self.failure = f"the agent did not sign: {problem}"
+        return _string(name.removesuffix(CERTIFICATE).encode()) + _string(b"")
 
 
 def keys(path: str) -> list[AgentKey]:

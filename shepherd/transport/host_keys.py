@@ -36,7 +36,10 @@ class HostKeys:
         """Pass a server that shows the key or certificate `blob`, or raise Refused. `address` is for the message."""
         settings = self._settings
         name = settings.known_as
-        certificate = certificates.parse(blob) if certificates.is_certificate(blob) else None
+        try:
+            certificate = certificates.parse(blob) if certificates.is_certificate(blob) else None
+        except ValueError as damage:
+            raise Refused(f"{settings.name}: {name} shows a certificate that cannot be read: {damage}") from None
         key = certificate.key if certificate else blob
         for one in {key, certificate.authority if certificate else key}:
             place = self._revoked(one, name)

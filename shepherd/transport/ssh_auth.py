@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shepherd.origin import printable
 from shepherd.transport import agent, keys
 from shepherd.transport.known_hosts import fingerprint
 from shepherd.transport.ssh_errors import Refused, Transient
@@ -66,6 +67,8 @@ class Login:
             self._tried.append(f"key {offer.label} {fingerprint(key.asbytes())}")
             if await self._attempt(self._client.auth_publickey, key):
                 return True
+            if isinstance(key, agent.AgentKey) and key.failure:
+                self._problems.append(Refused(f"{offer.label}: {key.failure}"))
         return False
 
     async def _with_password(self) -> bool:
@@ -133,8 +136,7 @@ class Login:
                 hint="it counts every key that is offered: name the right one with --private-key or "
                 "IdentityFile, and set IdentitiesOnly=yes",
             )
-        if isinstance(problem, OSError) and not isinstance(problem, EOFError) and "agent" in str(problem):
-            return Refused(f"{self._login}: {problem}; {self._attempts()}")
+        said = said or ("" if isinstance(problem, EOFError) else printable(str(problem or "")))
         return Transient(f"{self._login}: the connection was closed during the login" + (f": {said}" if said else ""))
 
     @property

@@ -66,6 +66,7 @@ class SshPipe:
         self._loop = asyncio.get_running_loop()
         self._errors = bytearray()
         self._turn = asyncio.Lock()  # writes keep their order
+        self._waiting = 0  # writes that wait, or are under way in a thread
         self._ended: asyncio.Future[int | None] = self._loop.create_future()
         self._on_data: Callable[[bytes], None] | None = None
         self._on_close: Callable[[], None] | None = None
@@ -83,11 +84,15 @@ class SshPipe:
         """Send `data` in one write where it fits; waits while the far end is slow. Raises Unreachable when broken."""
         if self._channel.closed:
             raise self._lost()
-        if not self._turn.locked() and room(self._channel) >= len(data):
+        if not self._waiting and room(self._channel) >= len(data):
             self._send(data)
             return
-        async with self._turn:
-            await in_thread(self._send, data)
+        self._waiting += 1  # a lock that has just been passed on looks free, hence a count beside it
+        try:
+            async with self._turn:
+                await in_thread(self._send, data)
+        finally:
+            self._waiting -= 1
 
     @property
     def errors(self) -> bytes:
@@ -122,8 +127,8 @@ class SshPipe:
                 self._reading = True
                 in_thread(self._take).add_done_callback(self._taken)
                 return
-            self._deliver(*self._take())
             self._loop.call_soon(self._wake)  # others have their turn before the next piece
+            self._deliver(*self._take())
         elif self._channel.closed or self._channel.eof_received:
             self._finish()
 

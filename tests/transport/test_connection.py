@@ -60,6 +60,31 @@ def test_input_larger_than_the_window_arrives_whole_and_in_order(server, endpoin
     assert asyncio.run(body()) == hashlib.sha256(data).hexdigest()
 
 
+def test_small_writes_do_not_overtake_large_ones(server, endpoint):
+    pieces = [bytes([n]) * (1_500_000 if n % 3 == 0 else 10) for n in range(12)]
+    size = sum(map(len, pieces))
+
+    async def body():
+        transport = SshTransport(endpoint(server))
+        await transport.connect()
+        try:
+            pipe = await transport.open(f"head -c {size}")
+            output = bytearray()
+            closed = asyncio.Event()
+            pipe.start(output.extend, closed.set)
+            writes = []
+            for piece in pieces:
+                writes.append(asyncio.create_task(pipe.write(piece)))
+                await asyncio.sleep(0.01)  # at many moments of the writes before
+            await asyncio.gather(*writes)
+            await closed.wait()
+            return bytes(output)
+        finally:
+            transport.close()
+
+    assert asyncio.run(body()) == b"".join(pieces)
+
+
 def test_a_host_that_does_not_read_holds_up_nobody(server, endpoint):
     async def body():
         transport = SshTransport(endpoint(server))

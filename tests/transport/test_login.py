@@ -28,8 +28,8 @@ def agent(monkeypatch, tmp_path):
             assert process.poll() is None
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
 
-        def add(*files) -> None:
-            subprocess.run(["ssh-add", "-q", *map(str, files)], check=True, capture_output=True)
+        def add(*arguments) -> None:
+            subprocess.run(["ssh-add", "-q", *map(str, arguments)], check=True, capture_output=True)
 
         yield add
     finally:
@@ -52,13 +52,14 @@ def account():
 # Keys
 
 
-@pytest.mark.parametrize("kind", ["rsa", "ecdsa", "ed25519"])
-@pytest.mark.parametrize("form", ["openssh", "PEM", "PKCS8"])
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    # ssh-keygen writes ed25519 keys in its own form only
+    [(kind, form) for kind in ("rsa", "ecdsa") for form in ("openssh", "PEM", "PKCS8")] + [("ed25519", "openssh")],
+)
 def test_private_keys_of_every_kind_and_form(sshd, known, endpoint, tmp_path, kind, form):
     key = make_key(tmp_path / "key", kind)
     if form != "openssh":
-        if kind == "ed25519":
-            pytest.skip("ssh-keygen writes ed25519 keys in its own form only")
         keygen("-p", "-N", "", "-m", form, "-f", str(key))
     server = sshd(authorized=tmp_path / "key.pub")
     known(server)
@@ -210,6 +211,15 @@ def test_a_forwarded_agent(server, endpoint, material, agent):
     fingerprint = keygen("-l", "-f", str(material / "user")).split()[1]
     assert fingerprint in try_command(endpoint(server, ssh_args=("-A",)), "ssh-add -l; ssh-add -l")[0].decode()
     assert b"SHA256" not in try_command(endpoint(server), "ssh-add -l")[0]
+
+
+def test_an_agent_that_will_not_sign(server, endpoint, material, agent, tmp_path, monkeypatch):
+    agent("-c", material / "user")  # asks for confirmation, and there is nobody to confirm
+    monkeypatch.delenv("SSH_ASKPASS", raising=False)
+    with pytest.raises(Unreachable, match="the agent refused to sign"):
+        try_command(endpoint(server, private_key_file=None))
+    agent("-d", material / "user")
+    assert try_command(endpoint(server)) == HELLO
 
 
 def test_an_agent_that_is_gone(server, endpoint, monkeypatch):
