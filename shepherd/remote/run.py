@@ -117,13 +117,13 @@ class Run:
         for fd in [fd for fd, stream in self.pipes.items() if stream == "result"]:
             while self._read(fd):
                 pass
+        if self.expired:
+            self.kill()  # what is left of its group
         if self.answered:
             self.helper.learned += self.received.decode().split()
         else:
             self._drain_output()
             self._died(status)
-        if self.expired:
-            self.kill()  # what is left of its group
         for fd in list(self.pipes):
             self._close(fd)
         os.close(self.life)

@@ -3,7 +3,7 @@
 import os
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818  # how it ends, not what went wrong in it
     """The task failed: `msg` for the person, more fields of the result by keyword."""
 
     def __init__(self, msg, **result):
