@@ -2,7 +2,7 @@
 
 import re
 
-from shepherd.remote.textfile import TextFile
+from shepherd.remote.textfile import TextFile, encoded, finish
 
 SPEC = {
     "summary": "Manage lines in text files",
@@ -113,13 +113,9 @@ def run(task):
     return (_present if args["state"] == "present" else _absent)(task)
 
 
-def _bytes(text):
-    return None if text is None else text.encode("utf-8", "surrogateescape")
-
-
 def _compiled(task, option):
     try:
-        return re.compile(_bytes(task.args[option]))
+        return re.compile(encoded(task.args[option]))
     except re.error as error:
         return task.fail("%s is no regular expression: %s" % (option, error))
 
@@ -129,7 +125,7 @@ def _finder(task):
     if task.args["regexp"] is not None:
         return _compiled(task, "regexp").search
     if task.args["search_string"] is not None:
-        text = _bytes(task.args["search_string"])
+        text = encoded(task.args["search_string"])
         return lambda line: True if text in line else None
     return None
 
@@ -141,10 +137,10 @@ def _present(task):
     if args["line"] is None:
         task.fail("line is required with state=present")
     file = TextFile(task, args["path"])
-    file.require(args["create"])
+    file.require(args["create"], "Destination %s does not exist !")
     lines = _split(file.data)
     msg = _edit(task, lines)
-    return _finish(task, file, b"".join(lines), msg)
+    return _finished(task, file, lines, msg)
 
 
 def _split(data):
@@ -157,7 +153,7 @@ def _split(data):
 def _edit(task, lines):
     """Change the list of lines. Returns what was done, or ""."""
     args = task.args
-    line = _bytes(args["line"])
+    line = encoded(args["line"])
     at, match = _matching(task, lines)
     place = None
     if at is None:
@@ -225,24 +221,17 @@ def _absent(task):
         return {"changed": False, "msg": "file not present"}
     finder = _finder(task)
     if finder is None:
-        line = _bytes(args["line"])
+        line = encoded(args["line"])
         finder = lambda text: True if text.rstrip(b"\r\n") == line else None  # noqa: E731  # a third kind of finder
     lines = _split(file.data)
     kept = [text for text in lines if finder(text) is None]
     found = len(lines) - len(kept)
-    result = _finish(task, file, b"".join(kept), "%d line(s) removed" % found if found else "")
+    result = _finished(task, file, kept, "%d line(s) removed" % found if found else "")
     result["found"] = found
     return result
 
 
-def _finish(task, file, data, msg):
-    file.write(data)
-    changed = bool(msg)
-    if file.attributes_changed:
-        changed = True
-        more = "ownership, perms or SE linux context changed"
-        msg = "%s and %s" % (msg, more) if msg else more
-    result = {"changed": changed, "msg": msg, "backup": file.backup}
-    if task.diff:
-        result["diff"] = file.diff(data)
+def _finished(task, file, lines, msg):
+    result = finish(task, file, b"".join(lines), msg)
+    result["backup"] = file.backup
     return result

@@ -28,12 +28,12 @@ class TextFile:
             self.data = b""
             self.exists = False
 
-    def require(self, create):
-        """Fail where the file is missing and may not be made; make its directories where it may."""
+    def require(self, create, message):
+        """Fail with `message` where the file is missing and may not be made; make its directories where it may."""
         if self.exists:
             return
         if not create:
-            self.task.fail("Destination %s does not exist !" % self.path, rc=257)
+            self.task.fail(message % self.path, rc=257)
         directory = os.path.dirname(self.path)
         if directory and not os.path.exists(directory) and not self.task.check:
             try:
@@ -41,17 +41,18 @@ class TextFile:
             except OSError as error:
                 self.task.fail("Error creating %s (%s)" % (directory, error))
 
-    def write(self, data):
+    def write(self, data, create=False):
         """Replace the content and set the attributes; in check mode only see what would change.
 
-        A symbolic link stays one: the file that it points to is written, its own attributes are the link's.
+        `create`: also make an empty file. A symbolic link stays one: the file that it points to is written, its own attributes are the link's.
         """
         task = self.task
         desired = attributes.wanted(task)
         linked = os.path.islink(self.path)
-        if data != self.data and task.check and not self.exists:
+        write = data != self.data or (create and not self.exists)
+        if write and task.check and not self.exists:
             return
-        if data != self.data and not task.check:
+        if write and not task.check:
             if task.args.get("backup"):
                 self.backup = atomic.backup(task, self.path)
             with atomic.Draft(task, os.path.realpath(self.path) if linked else self.path) as draft:
@@ -81,3 +82,22 @@ class TextFile:
         if self.task.check and not self.exists:  # its attributes cannot be known yet
             return content
         return [content, contents.of_attributes(self.path, self._attributes)]
+
+
+def encoded(text):
+    """An option as bytes, as files hold them."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def finish(task, file, data, msg):
+    """Write `data` where it differs and set the attributes. The result; `msg` says what happened, "" for nothing."""
+    file.write(data, create=bool(msg))
+    changed = bool(msg)
+    if file.attributes_changed:
+        changed = True
+        more = "ownership, perms or SE linux context changed"
+        msg = "%s and %s" % (msg, more) if msg else more
+    result = {"changed": changed, "msg": msg}
+    if task.diff:
+        result["diff"] = file.diff(data)
+    return result
