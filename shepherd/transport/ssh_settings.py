@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shepherd.transport import Endpoint, Secret
     from shepherd.transport.ssh_config import Directive
 
-HOST_KEY_CHECKING = "SHEPHERD_HOST_KEY_CHECKING"  # environment: yes, accept-new or no
+ACCEPT_NEW = "SHEPHERD_ACCEPT_NEW_HOST_KEYS"  # in the environment, also set by --accept-new-host-keys
 USER_KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 DEFAULT_IDENTITIES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
@@ -252,11 +252,11 @@ def _jump(chain: str, file: str | None, depth: int) -> Settings:
 
 
 def _checking(found: dict[str, list[str]], first: Sequence[Directive]) -> str:
-    """The command line's word, then the environment's, then the files'. Nobody is asked, so ask is yes."""
+    """The arguments' word, then the environment's, then the files'. Nobody is asked, so ask is yes."""
     written = found.get("stricthostkeychecking", ["yes"])[0]
-    environment = os.environ.get(HOST_KEY_CHECKING)
-    if environment and not any(line.keyword == "stricthostkeychecking" for line in first):
-        written = environment
+    accept_new = os.environ.get(ACCEPT_NEW, "").lower() in ("1", "yes", "y", "true", "t", "on")
+    if accept_new and not any(line.keyword == "stricthostkeychecking" for line in first):
+        return "accept-new"
     if written.lower() not in _CHECKING:
         raise Refused(f"StrictHostKeyChecking {written!r} is none of yes, accept-new, no")
     return _CHECKING[written.lower()]

@@ -54,7 +54,7 @@ def home(tmp_path, monkeypatch) -> Path:
     (folder / ".ssh").mkdir(parents=True, mode=0o700)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.delenv("SHEPHERD_HOST_KEY_CHECKING", raising=False)
+    monkeypatch.delenv("SHEPHERD_ACCEPT_NEW_HOST_KEYS", raising=False)
     monkeypatch.setattr(ssh_config, "SYSTEM_FILE", str(tmp_path / "no-system-file"))
     monkeypatch.setattr(keys, "ask_passphrase", None)
     keys.forget()

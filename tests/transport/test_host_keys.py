@@ -37,7 +37,7 @@ def test_a_first_key_is_accepted_where_that_is_asked_for(shared_server, endpoint
     if way == "arguments":
         arguments = ACCEPT_NEW
     elif way == "environment":
-        monkeypatch.setenv("SHEPHERD_HOST_KEY_CHECKING", "accept-new")
+        monkeypatch.setenv("SHEPHERD_ACCEPT_NEW_HOST_KEYS", "1")
     else:
         (home / ".ssh/config").write_text("StrictHostKeyChecking accept-new\n")
     assert try_command(endpoint(shared_server, ssh_args=arguments))[2] == 0

@@ -339,7 +339,7 @@ def test_secrets_of_the_target_stay_with_the_target(home):
 
 
 def test_the_environments_word_on_host_keys(home, monkeypatch):
-    monkeypatch.setenv("SHEPHERD_HOST_KEY_CHECKING", "accept-new")
+    monkeypatch.setenv("SHEPHERD_ACCEPT_NEW_HOST_KEYS", "1")
     assert settings_with("StrictHostKeyChecking yes\n", home).host_key_checking == "accept-new"
     arguments = ("-o", "StrictHostKeyChecking=yes")
     assert settings_with("", home, ssh_args=arguments).host_key_checking == "yes"
