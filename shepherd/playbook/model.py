@@ -92,6 +92,7 @@ class Role(NamedTuple):
     allow_duplicates: bool = False
     origin: Origin | None = None
     key: str = ""
+    dependency: bool = False  # pulled in by the meta file of parents[0]
 
     def __eq__(self, other: object) -> bool:
         return self is other

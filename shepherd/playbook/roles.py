@@ -12,7 +12,7 @@ from shepherd.conversions import to_bool
 from shepherd.errors import ParseError, nearest
 from shepherd.origin import Origin, origin_of
 from shepherd.playbook import keywords, tasks
-from shepherd.playbook.model import Block, Role
+from shepherd.playbook.model import NOTHING, Block, Role
 from shepherd.playbook.settings import merge
 from shepherd.templating import is_template
 
@@ -37,14 +37,15 @@ class Use(NamedTuple):
     parts: Mapping[str, str]
     allow_duplicates: bool | None = None  # None: as the role's meta says
     public: bool = True
-    own: str = ""  # the keywords that make two uses differ
+    own: Mapping[str, Any] = NOTHING  # the keywords beside its name: they make two uses differ
+    listed: bool = False  # among `roles` or `dependencies`, not imported or included by a task
 
 
 def read_entry(entry: Any, context: Context, place: Origin) -> tuple[Block, ...]:
     """An entry of a play's `roles` or of a role's `dependencies`: its dependencies' blocks and its own."""
     origin = origin_of(entry) or place
     if isinstance(entry, str):
-        return use(Use(context.name(entry, "role name", origin), origin, {}, {}), context)
+        return use(Use(context.name(entry, "role name", origin), origin, {}, {}, listed=True), context)
     if not isinstance(entry, Mapping):
         raise ParseError(f"Invalid role definition: {keywords.shape(entry)}", origin=origin)
     written = entry.get("role", entry.get("name"))
@@ -59,7 +60,7 @@ def read_entry(entry: Any, context: Context, place: Origin) -> tuple[Block, ...]
     name = context.name(written, "role name", origin, {**(values or {}), **params})
     inside = context.having(merge(context.settings, read, origin, context.loader.library), values)
     differing = {key: value for key, value in own.items() if key not in ("role", "name")}
-    wanted = Use(name, origin, params, {}, own=_key(differing))
+    wanted = Use(name, origin, params, {}, own=differing, listed=True)
     return use(wanted, inside)
 
 
@@ -102,7 +103,8 @@ def use(wanted: Use, context: Context) -> tuple[Block, ...]:
         parents=(context.role, *context.role.parents) if context.role else (),
         allow_duplicates=meta.allow_duplicates if wanted.allow_duplicates is None else wanted.allow_duplicates,
         origin=wanted.origin,
-        key=_key([path, wanted.params, wanted.parts, wanted.own]),
+        dependency=wanted.listed and context.role is not None,
+        key=_key([path, wanted.params, wanted.parts, dict(wanted.own)]),
     )
     inside = context._replace(role=role, handlers=False)
     blocks: list[Block] = []

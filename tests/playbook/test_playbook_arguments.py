@@ -111,7 +111,8 @@ def test_what_is_not_closed_says_where() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "bare"), [("'a'", "a"), ('"a"', "a"), ("'a", "'a"), ("'a\"", "'a\""), ("'", "'"), ("''", ""), ("'a\\'", "'a\\'")]
+    ("text", "bare"),
+    [("'a'", "a"), ('"a"', "a"), ("'a", "'a"), ("'a\"", "'a\""), ("'", "'"), ("''", ""), ("'a\\'", "'a\\'")],
 )
 def test_unquote(text: str, bare: str) -> None:
     assert unquote(text) == bare

@@ -81,6 +81,11 @@ if __name__ == "__main__":
     choices: list[tuple[list[str], list[str]]] = [([], [])]
     for word in (*WORDS, "z"):
         choices += [([word], []), ([], [word]), (["a"], [word]), ([word], ["b"]), ([word], ["all"]), (["all"], [word])]
-    choices += [(["a", "never"], ["always"]), (["never"], ["tagged"]), (["tagged"], ["a", "never"]), ([], ["a", "untagged"])]
+    choices += [
+        (["a", "never"], ["always"]),
+        (["never"], ["tagged"]),
+        (["tagged"], ["a", "never"]),
+        ([], ["a", "untagged"]),
+    ]
     lines = ",\n".join(json.dumps([wanted, unwanted, ask(wanted, unwanted)]) for wanted, unwanted in choices)
     RECORDED.write_text(f"[\n{lines}\n]\n")
