@@ -6,6 +6,7 @@ by always running the lowest position next, whatever each host skipped, rescued 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Literal
 
 from shepherd.playbook.model import Block, Role, Task
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Position = tuple[int, ...]
 TASKS, RESCUE, ALWAYS = 0, 1, 2
+_LAST: Position = (sys.maxsize,)
 
 
 class _Frame:
@@ -44,10 +46,11 @@ class _Frame:
 class Cursor:
     """One host's way through a block. `failed` once a failure came out of the outermost block."""
 
-    __slots__ = ("_stack", "failed")
+    __slots__ = ("_roles", "_stack", "failed")
 
     def __init__(self, root: Block) -> None:
         self._stack = [_Frame(root, ())]
+        self._roles: dict[str, Role] = {}  # by key: the use of a role that ran, or runs
         self.failed = False
 
     def peek(self) -> tuple[Position, Task] | None:
@@ -61,7 +64,8 @@ class Cursor:
                     return frame.here(), item
                 here = frame.here()
                 frame.index += 1
-                stack.append(_Frame(item, here))
+                if not self._ran_before(item):
+                    stack.append(_Frame(item, here))
             elif frame.phase != ALWAYS and frame.block.always:
                 frame.enter(ALWAYS)
             else:
@@ -69,6 +73,13 @@ class Cursor:
                 if frame.failed:
                     self._unwind()
         return None
+
+    def _ran_before(self, block: Block) -> bool:
+        """A role that may not be repeated runs once on a host, however often the play uses it with the same words."""
+        role = block.role
+        if role is None or role.allow_duplicates:
+            return False
+        return self._roles.setdefault(role.key, role) is not role
 
     def advance(self) -> None:
         """The task that `peek` shows is done."""
@@ -104,6 +115,10 @@ class Cursor:
 
     def _rescue_above(self) -> bool:
         return any(frame.phase == TASKS and frame.block.rescue for frame in self._stack[:-1])
+
+    def finish_with(self, block: Block) -> None:
+        """After a failure, do only this yet, when all others have come to the end (forced handlers)."""
+        self._stack.append(_Frame(block, _LAST))
 
     def end(self) -> None:
         """Nothing more for this host."""

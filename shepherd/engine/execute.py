@@ -62,6 +62,10 @@ class Execution:
             return None  # `run` meets it again and reports it
         return None if reason is None else self._outcome(reason, ((reason, self.scope),))
 
+    def meant(self) -> bool:
+        """Do the conditions of a task without a loop hold? Raises TemplateError."""
+        return self._unmet(self.scope) is None
+
     async def run_task(self) -> Outcome:
         """Run it, and never raise for what went wrong with the task or the host."""
         task = self.task
@@ -177,7 +181,7 @@ class Execution:
             if self._holds(until, seen):
                 break
             if attempt == tries:
-                result["failed"] = True
+                result.update(failed=True, attempts=tries - 1)
                 break
             self.run.emit(
                 Retry(

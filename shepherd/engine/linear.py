@@ -10,13 +10,15 @@ from shepherd.engine import effects, includes, meta
 from shepherd.engine.cursor import Cursor, Position
 from shepherd.engine.execute import Execution, Outcome
 from shepherd.engine.handlers import Handlers
+from shepherd.engine.plan import flush
 from shepherd.errors import ShepherdError
+from shepherd.playbook.model import Block
 from shepherd.report.events import HostResult, Message, TaskStart
 
 if TYPE_CHECKING:
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
-    from shepherd.playbook.model import Block, Play, Task
+    from shepherd.playbook.model import Play, Task
 
 
 class Batch:
@@ -129,7 +131,7 @@ class Batch:
         if status == "unreachable" or status == "skipped":
             counts["skipped"] += 1
         else:
-            counts["ok"] += 1
+            counts["ok"] += max(sum("_include" in result for result, _ in outcome.items), 1)
             counts["changed"] += bool(outcome.result.get("changed"))
         counts["ignored"] += outcome.ignored
         for each in sharing:
@@ -149,9 +151,16 @@ class Batch:
             fatal = True
             state.counts["failed"] += state is outcome.state
             state.failed = True
-            if not self.force_handlers:
-                self.handlers.forget(state.name)
+            self._after_failure(state)
         return fatal
+
+    def _after_failure(self, state: HostState) -> None:
+        """What was notified before the failure runs only where handlers are forced."""
+        cursor = self.cursors[state.name]
+        if not self.force_handlers:
+            self.handlers.forget(state.name)
+        elif cursor.failed:
+            cursor.finish_with(Block((flush(self.play),)))
 
     def _notify(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> None:
         run = self.run

@@ -34,7 +34,8 @@ def items(loop: Loop, scope: Scope, templates: Templates) -> list[Any]:
     terms = templates.render(written, scope)
     if not isinstance(terms, (list, tuple)):
         terms = [terms]
-    return list(templates.lookup(loop.lookup, list(terms), scope, wantlist=True))
+    found = templates.lookup(loop.lookup, list(terms), scope, wantlist=True)
+    return [list(item) if isinstance(item, tuple) else item for item in found]
 
 
 # Lookups whose term is a text of its own, not the name of a variable.

@@ -89,6 +89,18 @@ def _role(read: Callable[[Role], Any]) -> Callable[[Magic], Any]:
     return lambda magic: read(magic.role) if magic.role else _ABSENT
 
 
+def _parents(read: Callable[[Role], str]) -> Callable[[Magic], Any]:
+    """The roles that include or import this one, nearest first; those that merely depend on it are not meant."""
+
+    def value(magic: Magic) -> Any:
+        role = magic.role
+        if role is None or not role.parents:
+            return _ABSENT
+        return [read(parent) for parent in role.parents[role.dependency :]]
+
+    return value
+
+
 def _play(read: Callable[[Play], Any]) -> Callable[[Magic], Any]:
     return lambda magic: read(magic.play) if magic.play else _ABSENT
 
@@ -96,8 +108,8 @@ def _play(read: Callable[[Play], Any]) -> Callable[[Magic], Any]:
 def _role_names(magic: Magic, *, dependencies: bool) -> list[str]:
     if magic.play is None:
         return []
-    direct = [role.name for role in magic.play.all_roles if not role.parents]
-    pulled = [role.name for role in magic.play.all_roles if role.parents]
+    direct = [role.name for role in magic.play.all_roles if not role.dependency]
+    pulled = [role.name for role in magic.play.all_roles if role.dependency]
     return list(dict.fromkeys(pulled if dependencies else direct))
 
 
@@ -150,8 +162,8 @@ TABLE: dict[str, Callable[[Magic], Any]] = {
     "role_path": _role(lambda role: role.path),
     "role_uuid": _role(lambda role: str(id(role))),
     "ansible_collection_name": lambda m: _ABSENT,
-    "ansible_parent_role_names": _role(lambda role: [parent.name for parent in role.parents]),
-    "ansible_parent_role_paths": _role(lambda role: [parent.path for parent in role.parents]),
+    "ansible_parent_role_names": _parents(lambda role: role.name),
+    "ansible_parent_role_paths": _parents(lambda role: role.path),
     "ansible_search_path": lambda m: list(m.task.search_path) if m.task else [m.run.playbook_dir],
 }
 _SOMETIMES.update(

@@ -24,12 +24,10 @@ async def act(batch: Batch, position: Position, task: Task, states: list[HostSta
         raise ParseError(f"invalid meta action: {name}", origin=task.origin, hint=nearest(name, ACTIONS))
     meant = []
     for state in states:
-        unmet = Execution(batch.run, state, task).skipped_at_once() if task.settings.when else None
-        if unmet is None:
+        if Execution(batch.run, state, task).meant():
             meant.append(state)
-            continue
-        state.counts["skipped"] += 1
-        batch.cursors[state.name].advance()
+        else:
+            batch.cursors[state.name].advance()
     if meant:
         await action(batch, position, task, meant)
 
@@ -62,6 +60,7 @@ async def _end_batch(batch: Batch, _: Position, __: Task, ___: list[HostState]) 
 async def _end_host(batch: Batch, _: Position, __: Task, states: list[HostState]) -> None:
     for state in states:
         batch.cursors[state.name].end()
+        batch.run.taking_part.ended.add(state.name)
 
 
 async def _end_role(batch: Batch, _: Position, task: Task, states: list[HostState]) -> None:

@@ -13,13 +13,7 @@ if TYPE_CHECKING:
 
 def plan_of(play: Play, tags: tuple[str, ...], skip_tags: tuple[str, ...], *, gather: bool) -> Block:
     """The whole play as one block: fact gathering, then each section with a flush of handlers behind it."""
-    flush = Task(
-        action="meta",
-        args={"free_form": "flush_handlers"},
-        origin=play.origin,
-        settings=Settings(tags=frozenset({"always"})),
-        implicit=True,
-    )
+    flushing = flush(play)
     parts: list[Block | Task] = []
     if gather:
         parts.append(_gathering(play))
@@ -27,9 +21,20 @@ def plan_of(play: Play, tags: tuple[str, ...], skip_tags: tuple[str, ...], *, ga
         kept = prune(section, tags, skip_tags)
         if kept is not None:
             parts.append(kept)
-        parts.append(flush)
+        parts.append(flushing)
     kept = prune(Block(tuple(parts)), tags, skip_tags)
-    return kept or Block((flush,))
+    return kept or Block((flushing,))
+
+
+def flush(play: Play) -> Task:
+    """The task that runs what was notified."""
+    return Task(
+        action="meta",
+        args={"free_form": "flush_handlers"},
+        origin=play.origin,
+        settings=Settings(tags=frozenset({"always"})),
+        implicit=True,
+    )
 
 
 def prune(block: Block, tags: tuple[str, ...], skip_tags: tuple[str, ...]) -> Block | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shepherd.engine import prompts, warm
 from shepherd.engine.linear import Batch
 from shepherd.engine.plan import plan_of
+from shepherd.engine.run import TakingPart
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
 from shepherd.report.events import Message, NoHosts, PlayStart
@@ -40,14 +41,15 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     hosts = run.inventory.select(pattern, run.options.limit)
     name = _name(run, play, pattern)
     states = [state for host in _ordered(run, play, hosts) if (state := run.state(host.name)) and not state.out]
-    run.taking_part = [state.name for state in states]
-    run.emit(PlayStart(name, run.taking_part, run.options.check))
+    run.taking_part = TakingPart([state.name for state in states])
     if not hosts:
+        run.emit(PlayStart(name, [], run.options.check))
         run.emit(NoHosts(name, str(pattern)))
         return True
     plan = plan_of(play, run.options.tags, run.options.skip_tags, gather=_gathers(run, play))
     force = _flag(run, play.force_handlers) or run.options.force_handlers
     for batch in _batches(run, play, states):
+        run.emit(PlayStart(name, [state.name for state in batch], run.options.check))
         for state in batch:
             _vars_files(run, play, state)
         run.batch = batch

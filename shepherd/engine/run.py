@@ -27,6 +27,14 @@ EXIT_FAILED = 2
 EXIT_UNREACHABLE = 4
 
 
+class TakingPart:
+    """The hosts of the play under way, and those among them that `end_host` sent home."""
+
+    def __init__(self, hosts: list[str]) -> None:
+        self.hosts = hosts
+        self.ended: set[str] = set()
+
+
 class Run:
     """Lives for one command. The engine's parts find one another here; none of them keeps the user's data twice."""
 
@@ -52,7 +60,7 @@ class Run:
         self.end_play = False
         self.batch: list[HostState] = []
         self.play: Play | None = None
-        self.taking_part: list[str] = []
+        self.taking_part = TakingPart([])
         self._states: dict[str, HostState] = {}
         self.started = time.monotonic()
 
@@ -105,11 +113,14 @@ class Run:
         if play is None:
             return []
         if alive:
-            return [name for name in self.taking_part if not self._states[name].out]
-        return list(self.taking_part)
+            return [name for name in self.taking_part.hosts if self._present(self._states[name])]
+        return list(self.taking_part.hosts)
 
     def batch_hosts(self, play: Play | None) -> list[str]:
-        return [state.name for state in self.batch if not state.out] if play is not None else []
+        return [state.name for state in self.batch if self._present(state)] if play is not None else []
+
+    def _present(self, state: HostState) -> bool:
+        return not state.out and state.name not in self.taking_part.ended
 
     async def play_all(self, playbooks: list[Playbook]) -> int:
         """Play them in order; the exit code."""

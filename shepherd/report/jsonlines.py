@@ -17,8 +17,8 @@ class JsonLines:
         self._stream = stream
 
     def emit(self, event: Event) -> None:
-        record = {"time": round(time.time(), 6), **record(event)}
-        self._stream.write(json.dumps(record, default=str) + "\n")
+        line = {"time": round(time.time(), 6), **record(event)}
+        self._stream.write(json.dumps(line, default=str) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
