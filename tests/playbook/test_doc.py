@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from shepherd.cli import main
 from shepherd.spec import all_specs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODULE = '''
 SPEC = {

@@ -1,4 +1,4 @@
-"""Values of options become what they become with ansible-core, or are refused in its words. The table is values.json."""
+"""Values of options become what they become with ansible-core, or are refused in its words: values.json."""
 
 from __future__ import annotations
 

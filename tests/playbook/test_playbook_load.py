@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playbook_trees import flat, loader, play, tasks, write
@@ -14,6 +13,9 @@ from shepherd.origin import Origin
 from shepherd.playbook import load
 from shepherd.playbook.model import Block, LoopControl, Task
 from shepherd.playbook.settings import defaults_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def one(folder: Path, task: str, **options: Any) -> Task:

@@ -1,15 +1,21 @@
-"""Roles are found, read and used: their files, variables, dependencies and handlers, statically and while a play runs."""
+"""Roles are found, read and used: files, variables, dependencies and handlers, statically and while a play runs."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playbook_trees import flat, loader, play, tasks, write
 
 from shepherd.errors import ParseError
 from shepherd.playbook import load, load_role, load_tasks
-from shepherd.playbook.model import Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from shepherd.playbook import Loader
+    from shepherd.playbook.model import Play, Task
 
 WEB = {
     "roles/web/defaults/main.yml": "port: 80\n",
@@ -24,7 +30,7 @@ WEB = {
 }
 
 
-def one_play(folder: Path, roles: str, files: dict[str, str] = WEB, **options: object):  # noqa: ANN201
+def one_play(folder: Path, roles: str, files: dict[str, str] = WEB, **options: Any) -> Play:
     return play(folder, {**files, "play.yml": f"- hosts: all\n  roles: {roles}\n"}, **options)
 
 
@@ -91,7 +97,7 @@ def test_a_dependency_is_the_same_whoever_pulls_it_in(tmp_path: Path) -> None:
 def test_where_roles_are_looked_for(tmp_path: Path) -> None:
     files = {
         "play.yml": "- hosts: all\n  vars: {n: named}\n"
-        "  roles: [near, '{{ n }}', shared, beside, ./sub/by_path, '%s/sub/by_path', next]\n" % tmp_path,
+        f"  roles: [near, '{{{{ n }}}}', shared, beside, ./sub/by_path, '{tmp_path}/sub/by_path', next]\n",
         "roles/near/tasks/main.yml": "- debug: msg=near",
         "roles/named/tasks/main.yml": "- debug: msg=named",
         "shared/near/tasks/main.yml": "- debug: msg=wrong",
@@ -166,7 +172,7 @@ INCLUDING = """
 """
 
 
-def including(folder: Path):  # noqa: ANN201
+def including(folder: Path) -> tuple[Loader, list[Task]]:
     write(folder, {**WEB, "play.yml": INCLUDING, "more.yml": "- debug: msg=more\n- include_tasks: deeper/last.yml\n"})
     write(folder, {"deeper/last.yml": "- debug: msg=last\n"})
     known = loader()

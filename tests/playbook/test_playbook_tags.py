@@ -1,5 +1,7 @@
-"""Tags select what they select with ansible-core. tags.json holds, for --tags and --skip-tags, the tasks it lists out of
-one task for each set of up to three special and ordinary tags. `python tests/playbook/test_playbook_tags.py` records.
+"""Tags select what they select with ansible-core. tags.json holds, for --tags and --skip-tags, the tasks that it lists
+out of one task for each set of up to three special and ordinary tags.
+
+`python tests/playbook/test_playbook_tags.py` records it anew.
 """
 
 from __future__ import annotations

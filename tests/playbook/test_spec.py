@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -13,6 +13,9 @@ from shepherd.conversions import CONVERSIONS
 from shepherd.errors import ParseError
 from shepherd.options import Options
 from shepherd.spec import GROUPS, Spec, all_specs, canonical, find, load_spec, names
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPECS = list(all_specs())
 KEYS = frozenset(
