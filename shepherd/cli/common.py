@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from shepherd.engine.options import Options
     from shepherd.report import Report
 
+ACCEPT_NEW = "SHEPHERD_ACCEPT_NEW_HOST_KEYS"  # read by shepherd/transport/ssh_settings.py, and by people who set it
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that every verb has that reaches hosts."""
@@ -25,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--connection-password-file", "--conn-pass-file", metavar="FILE", help="read it from a file"
     )
     config.add_arguments(connection, config.CONNECTION)  # type: ignore[arg-type]  # likewise
+    connection.add_argument(
+        "--accept-new-host-keys", action="store_true", help="keep the key of a host that is not known yet, and go on"
+    )
     become = parser.add_argument_group("become another user")
     become.add_argument("-b", "--become", action="store_true", help="become another user on the host")
     become.add_argument("-K", "--ask-become-pass", action="store_true", help="ask for the password for that")
@@ -67,6 +73,8 @@ def run_options(options: argparse.Namespace, **more: Any) -> Options:
     """The engine's options, from the command line and the environment. Asks for passwords where told to."""
     from shepherd.engine.options import Options
 
+    if options.accept_new_host_keys:
+        os.environ[ACCEPT_NEW] = "1"
     settings = config.resolve(options, config.INVENTORY + config.CONNECTION + config.BECOME + config.RUNNING)
     ssh_args: list[str] = []
     for name in ("ssh_common_args", "ssh_extra_args"):

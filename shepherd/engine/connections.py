@@ -93,8 +93,13 @@ class Connections:
 
     def close(self) -> None:
         """End every connection."""
-        for endpoint in list({route.endpoint for route in self._links} | set(self._transports)):
+        endpoints = {route.endpoint for route in self._links} | set(self._transports)
+        for endpoint in endpoints:
             self.drop(endpoint)
+        if any(endpoint.kind == "ssh" for endpoint in endpoints):
+            from shepherd.transport import ssh
+
+            ssh.close_all()  # jump hosts too
 
 
 async def _connect(endpoint: Endpoint) -> Transport:
