@@ -47,12 +47,12 @@ def parse_kv(text: str, *, known: Collection[str] | None = None) -> dict[str, An
             continue
         key = read[: equals.start()]
         if known is None or key in known:
-            found[key.strip()] = _placed(unquote(read[equals.end() :].strip()), text)
+            found[key.strip()] = placed(unquote(read[equals.end() :].strip()), text)
         else:
             rest.append(word)
     free = _join(rest)
     if free.strip():
-        found[FREE_FORM] = _placed(free, text)
+        found[FREE_FORM] = placed(free, text)
     return found
 
 
@@ -140,5 +140,6 @@ def _character(match: re.Match[str]) -> str:
         return match[0]
 
 
-def _placed(value: str, text: str) -> str:
+def placed(value: str, text: str) -> str:
+    """`value`, a part of `text`, with the place of `text`."""
     return Text(value, text.origin, text.literal) if isinstance(text, Text) else value
