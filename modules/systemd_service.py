@@ -36,7 +36,7 @@ SPEC = {
             "type": "str",
             "choices": ["system", "user", "global"],
             "default": "system",
-            "help": "The service manager: the system's, the one of the user who runs the task, or all users'.",
+            "help": "The service manager: the system's, that of the user who runs the task, or all users'.",
         },
     },
     "constraints": {"required_by": {"state": ["name"], "enabled": ["name"], "masked": ["name"]}},
@@ -53,7 +53,7 @@ SPEC = {
     "platforms": ["linux"],
     "since": "0.1",
     "notes": [
-        "Where systemd does not run, as in a chroot, units can still be enabled and masked; their state stays as it is.",
+        "Where systemd does not run, as in a chroot, units can still be enabled and masked; their state stays.",
         "A unit without an [Install] section can be neither enabled nor disabled; it is left as it is.",
     ],
     "examples": """
