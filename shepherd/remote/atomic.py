@@ -126,33 +126,51 @@ class Draft:
         keep      start with owner, mode, ACL and other extended attributes of the file that is there. Without it, or
                   where none is, it starts as open(2) would make it.
         """
-        handle = self._file.fileno()
         try:
             old = os.lstat(self.path) if keep else None
         except OSError:
             old = None
-        if old is None or not stat.S_ISREG(old.st_mode):
-            os.fchmod(handle, 0o666 & ~umask())
+        if old is not None and stat.S_ISREG(old.st_mode):
+            mode = self._inherit(self.path, old)
         else:
-            _inherit(handle, self.path, old)
-        changed = False
-        if desired:
-            changed = attributes.apply(self.task, self.temporary, desired, diff, place=self.path, early=True)
+            mode = stat.S_IFREG | (0o666 & ~umask())
+            if os.path.isdir(attributes.SELINUX):
+                from shepherd.remote import selinux
+
+                selinux.restore(self.temporary, self.path)
+        desired = desired or {}
+        changed = attributes.apply_to_draft(self.task, self.temporary, self.path, mode, desired, diff)
         if self._place():
-            rest = {"attributes": desired["attributes"]} if desired and "attributes" in desired else None
-        else:
-            rest = desired
-        if rest:
-            changed |= attributes.apply(self.task, self.path, rest, diff)
-        return changed
+            desired = {"attributes": desired["attributes"]} if "attributes" in desired else {}
+        return attributes.apply(self.task, self.path, desired, diff) or changed
 
     def keep(self, path, old):
         """Put the draft in its place as a copy of the file at `path`, whose stat is `old`."""
         handle = self._file.fileno()
-        _inherit(handle, path, old)
-        os.fchmod(handle, stat.S_IMODE(old.st_mode) & 0o1777)
+        os.fchmod(handle, self._inherit(path, old) & 0o1777)
         os.utime(handle, ns=(old.st_atime_ns, old.st_mtime_ns))
         self._place()
+
+    def _inherit(self, path, old):
+        """Take owner and extended attributes of the old file, as far as we may. Returns the mode to take."""
+        handle = self._file.fileno()
+        mode = old.st_mode
+        mine = os.fstat(handle)
+        if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
+            try:
+                os.fchown(handle, old.st_uid, old.st_gid)
+            except PermissionError:
+                mode &= ~(stat.S_ISUID | stat.S_ISGID)  # they were meant for another owner
+        try:
+            names = os.listxattr(path)
+        except (OSError, AttributeError):  # a file system, or a platform, without them
+            return mode
+        for name in names:
+            try:
+                os.setxattr(handle, name, os.getxattr(path, name))
+            except OSError:
+                pass
+        return mode
 
     def _place(self):
         """Rename it; False where that is not possible and the file was written in place instead."""
@@ -170,27 +188,6 @@ class Draft:
             for data in chunks(self._file):
                 stream.write(data)
         return False
-
-
-def _inherit(handle, path, old):
-    """Owner, mode and extended attributes of the old file, as far as we may set them."""
-    mine = os.fstat(handle)
-    mode = stat.S_IMODE(old.st_mode)
-    if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
-        try:
-            os.fchown(handle, old.st_uid, old.st_gid)
-        except PermissionError:
-            mode &= ~(stat.S_ISUID | stat.S_ISGID)  # they were meant for another owner
-    os.fchmod(handle, mode)
-    try:
-        names = os.listxattr(path)
-    except (OSError, AttributeError):  # a file system, or a platform, without them
-        return
-    for name in names:
-        try:
-            os.setxattr(handle, name, os.getxattr(path, name))
-        except OSError:
-            pass
 
 
 def backup(task, path):

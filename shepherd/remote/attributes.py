@@ -58,7 +58,7 @@ def info(path):
         from shepherd.remote import selinux
 
         if selinux.enabled():
-            result["secontext"] = ":".join(selinux.context(path))
+            result["secontext"] = ":".join(part for part in selinux.context(path) if part is not None)
     return result
 
 
@@ -77,12 +77,11 @@ def wanted(task, **overrides):
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def apply(task, path, desired, diff=None, place=None, early=False):
+def apply(task, path, desired, diff=None):
     """Give `path` the attributes in `desired` (see `wanted`); True where something changed or, in check mode, would.
 
     A symbolic link itself is meant, not its target; links have no mode of their own, so `mode` leaves them alone.
-    `diff`, a {"before": {}, "after": {}}, is filled in. Fails the task with the `info` of `place` (or of `path`).
-    `early` leaves out chattr(1)'s flags: a file that is immutable can be renamed no more.
+    `diff`, a {"before": {}, "after": {}}, is filled in. Fails the task with the `info` of the path.
     """
     if not desired:
         return False
@@ -94,7 +93,38 @@ def apply(task, path, desired, diff=None, place=None, early=False):
         if task.check:  # it would just have been made
             return True
         raise
-    target = Target(task, path, place or path, diff)
+    target = Target(task, path, path, diff)
+    changed = _own_and_label(target, found, desired)
+    if "mode" in desired:
+        # read again where chown may have taken the set-id bits away
+        current = os.lstat(path).st_mode if changed else found.st_mode
+        changed |= _mode(target, current, desired["mode"])
+    if desired.get("attributes"):
+        changed |= _flags(target, desired["attributes"])
+    return changed
+
+
+def apply_to_draft(task, path, place, mode, desired, diff=None):
+    """Like `apply`, for a file at `path` that only its owner may open and that is to be put at `place`.
+
+    It gets its mode last: `mode` (an st_mode), changed as `desired` says. Without chattr(1)'s flags, since a file that
+    is immutable can be renamed no more.
+    """
+    target = Target(task, path, place, diff)
+    changed = _own_and_label(target, os.lstat(path), desired)
+    if changed:
+        mode &= ~(stat.S_ISUID | stat.S_ISGID)  # as chown does: they were meant for another owner
+    wanted_mode = mode
+    if "mode" in desired:
+        wanted_mode = _parsed(target, desired["mode"], mode)
+        if wanted_mode != stat.S_IMODE(mode):
+            target.note("mode", modes.show(mode), modes.show(wanted_mode))
+            changed = True
+    os.chmod(path, stat.S_IMODE(wanted_mode))
+    return changed
+
+
+def _own_and_label(target, found, desired):
     changed = False
     if desired.keys() & {"seuser", "serole", "setype", "selevel"} and os.path.isdir(SELINUX):
         from shepherd.remote import selinux
@@ -104,11 +134,6 @@ def apply(task, path, desired, diff=None, place=None, early=False):
         changed |= _own(target, found.st_uid, "owner", desired["owner"])
     if "group" in desired:
         changed |= _own(target, found.st_gid, "group", desired["group"])
-    if "mode" in desired:
-        # read again where chown may have taken the set-id bits away
-        changed |= _mode(target, os.lstat(path) if changed else found, desired["mode"])
-    if desired.get("attributes") and not early:
-        changed |= _flags(target, desired["attributes"])
     return changed
 
 
@@ -177,18 +202,21 @@ def _own(target, current, option, name):
     return True
 
 
-def _mode(target, found, text):
+def _parsed(target, text, current):
     try:
-        desired = modes.parse(text, found.st_mode)
+        return modes.parse(text, current)
     except modes.BadModeError as error:
-        target.fail(str(error), details=error.details)
-    current = stat.S_IMODE(found.st_mode)
-    if desired == current:
+        return target.fail(str(error), details=error.details)
+
+
+def _mode(target, current, text):
+    desired = _parsed(target, text, current)
+    if desired == stat.S_IMODE(current):
         return False
     target.note("mode", modes.show(current), modes.show(desired))
     if target.task.check:
         return True
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(current):
         return False
     try:
         os.chmod(target.path, desired)
