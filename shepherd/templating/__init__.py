@@ -2,14 +2,14 @@
 
 from shepherd.templating.omit import OMIT, drop_omitted
 from shepherd.templating.scope import Layer, Scope
-from shepherd.templating.search import FileMissing, find_file
+from shepherd.templating.search import MissingFileError, find_file
 from shepherd.templating.templates import DelimitersInCondition, TemplateOptions, Templates, is_template
 
 __all__ = [
     "OMIT",
     "DelimitersInCondition",
-    "FileMissing",
     "Layer",
+    "MissingFileError",
     "Scope",
     "TemplateOptions",
     "Templates",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from shepherd.errors import nearest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 COLLECTIONS = {
-    "ansible.utils": "ipaddr ipv4 ipv6 ipwrap ipmath ipsubnet ip4_hex ipv6form hwaddr macaddr nthhost network_in_network "
+    "ansible.utils": "ipaddr ipv4 ipv6 ipwrap ipmath ipsubnet ip4_hex ipv6form hwaddr macaddr nthhost "
+    "network_in_network "
     "network_in_usable next_nth_usable previous_nth_usable reduce_on_network slaac usable_range cidr_merge get_path "
     "to_paths index_of remove_keys replace_keys keep_keys consolidate validate to_xml from_xml in_any_network "
     "in_network ip ip_address ipv4_address ipv6_address mac resolvable subnet_of supernet_of",
@@ -22,7 +26,7 @@ COLLECTIONS = {
 }
 
 
-def hint(kind: str, name: str, known: Iterable[str]) -> str | None:
+def hint(name: str, known: Iterable[str]) -> str | None:
     """What to say about a filter or test that is unknown."""
     collection, _, short = name.rpartition(".")
     if collection and collection not in ("ansible.builtin", "ansible.legacy"):

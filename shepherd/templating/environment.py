@@ -3,10 +3,13 @@
 Imported only when a template is really rendered: importing Jinja takes longer than a short play.
 """
 
+# ruff: noqa: PTH113 -- names of files are text here
 from __future__ import annotations
 
 import os.path
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -52,7 +55,8 @@ class Undefined(jinja2.StrictUndefined):
         exc: Any = None,
         cause: UndefinedVariable | None = None,
     ) -> None:
-        super().__init__(hint, obj, name, self._error if exc is None or exc is jinja2.UndefinedError else exc)
+        chosen: Any = self._error if exc is None or exc is jinja2.UndefinedError else exc
+        super().__init__(hint, obj, name, chosen)
         self.cause = cause
 
     def _error(self, message: str | None = None) -> Exception:
@@ -162,7 +166,10 @@ class Template(jinja2.Template):
     environment: Environment
 
     def new_context(
-        self, vars: Any = None, shared: bool = False, locals: Mapping[str, Any] | None = None  # noqa: A002  # Jinja's
+        self,
+        vars: Any = None,  # noqa: A002  # Jinja's names
+        shared: bool = False,  # noqa: ARG002
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
     ) -> Context:
         scope = vars if isinstance(vars, Scope) else Scope((), self.environment.templates)
         kind = CopyingContext if self.changes else Context
@@ -192,19 +199,30 @@ def _finalize(value: Any) -> Any:
     return value
 
 
-_CHANGING = tuple(
-    f".{method}("
-    for method in "append extend insert remove pop popitem clear sort reverse update setdefault add discard".split()
-)
+_CHANGING = (
+    ".append(", ".extend(", ".insert(", ".remove(", ".pop(", ".popitem(", ".clear(", ".sort(", ".reverse(",
+    ".update(", ".setdefault(", ".add(", ".discard(",
+)  # fmt: skip
+
+
+@contextmanager
+def _quiet(source: str) -> Iterator[None]:
+    """Python warns of "\\d" in a string: that is for the author of a program, not of a template."""
+    if "\\" not in source:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class Environment(SandboxedEnvironment):
-    """`find` gives the path of a template named by include, import or extends."""
+    """Templates named by include, import or extends are looked for in `search_path`."""
 
     code_generator_class = NativeCodeGenerator
     context_class = Context
     template_class = Template
-    concat = staticmethod(native.concat)  # type: ignore[assignment]
+    concat = staticmethod(native.concat)
 
     def __init__(self, templates: Templates, **options: Any) -> None:
         super().__init__(undefined=Undefined, finalize=_finalize, autoescape=False, cache_size=0, **options)
@@ -217,13 +235,15 @@ class Environment(SandboxedEnvironment):
     def text(self, source: str, *, escape: bool) -> Template:
         """Compile a template. `escape`: backslashes in strings inside {{ }} stay as they are, as in playbooks."""
         prepared = self._keep_backslashes(source) if escape and "\\" in source else source
-        return self._marked(self.from_string(prepared), source)
+        with _quiet(source):
+            return self._marked(self.from_string(prepared), source)
 
     def expression(self, source: str) -> Template:
         """Compile a bare expression, to be read with Template.value."""
-        parser = Parser(self, source, state="variable")
         try:
-            body = parser.parse_expression()
+            parser = Parser(self, source, state="variable")
+            with _quiet(source):
+                body = parser.parse_expression()
             if not parser.stream.eos:
                 parser.fail(f"unexpected {parser.stream.current.value!r}", parser.stream.current.lineno)
             body.set_environment(self)
@@ -262,7 +282,8 @@ class Environment(SandboxedEnvironment):
         known = self._files.get(path)
         if known is not None and known[0] == source:
             return known[1]
-        code = self.compile(source, path, path)
+        with _quiet(source):
+            code = self.compile(source, path, path)
         made = self._marked(self.template_class.from_code(self, code, self.make_globals(None), None), source)
         made.skipped = skipped
         self._files[path] = (source, made)
@@ -278,7 +299,7 @@ class Environment(SandboxedEnvironment):
         except UnicodeDecodeError:
             raise jinja2.TemplateNotFound(path, f"{path} is not UTF-8 text") from None
 
-    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002
+    def get_template(self, name: Any, parent: str | None = None, globals: Any = None) -> Any:  # noqa: A002, ARG002
         if isinstance(name, Undefined):
             name._fail_with_undefined_error()
         if isinstance(name, jinja2.Template):
@@ -325,7 +346,6 @@ class Environment(SandboxedEnvironment):
             if isinstance(obj, Scope) or argument in ("origin", "literal"):
                 return Undefined(obj=obj, name=argument)
             return super().getitem(obj, argument)
-
 
     def name_of(self, code: Any) -> str | None:
         """The filter or test whose function runs this code object."""

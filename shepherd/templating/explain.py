@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -16,6 +15,8 @@ from shepherd.templating.environment import Unresolved
 from shepherd.templating.files import HEADER
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from shepherd.templating.scope import Scope
     from shepherd.templating.templates import Templates
 
@@ -37,8 +38,14 @@ def explained(
         return UndefinedVariable(str(error), origin=origin)
     if isinstance(error, jinja2.TemplateSyntaxError):
         skipped = int(source.startswith(HEADER) and error.filename in (None, path))
-        at = _advanced(source, error.lineno) if path is None else _in_file(error.filename or path, error.lineno + skipped)
-        return TemplateError(f"template syntax: {error.message}", origin=at, hint=_syntax_hint(error, templates))
+        at = (
+            _advanced(source, error.lineno)
+            if path is None
+            else _in_file(error.filename or path, error.lineno + skipped)
+        )
+        if isinstance(error, jinja2.TemplateAssertionError) and "named" in str(error.message):
+            return _unknown(str(error.message), at, templates)
+        return TemplateError(f"template syntax: {error.message}", origin=at, hint=_syntax_hint(error.message or ""))
     if isinstance(error, jinja2.TemplateNotFound):
         return TemplateError(str(error), origin=origin)
     if isinstance(error, SecurityError):
@@ -127,13 +134,10 @@ def _unknown(message: str, origin: Origin | None, templates: Templates) -> Templ
     kind, name = ("test" if "test named" in message else "filter"), message.split("'")[1]
     environment = templates.environment
     table: Any = environment.tests if kind == "test" else environment.filters
-    return TemplateError(f"unknown {kind} {name!r}", origin=origin, hint=catalogue.hint(kind, name, table))
+    return TemplateError(f"unknown {kind} {name!r}", origin=origin, hint=catalogue.hint(name, table))
 
 
-def _syntax_hint(error: jinja2.TemplateSyntaxError, templates: Templates) -> str | None:
-    message = error.message or ""
-    if "named" in message:
-        return _unknown(message, None, templates).hint
+def _syntax_hint(message: str) -> str | None:
     if "unknown tag" in message:
         return "Jinja's tags are for, if, set, macro, call, filter, include, import, from, extends, block, with, raw"
     return None

@@ -1,11 +1,11 @@
 """Template files, as the `template` module renders them."""
 
+# ruff: noqa: PTH100, PTH116 -- names of files are text here
 from __future__ import annotations
 
 import ast
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from shepherd.templating import native
 from shepherd.templating.scope import Layer, Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shepherd.templating.environment import Environment
     from shepherd.templating.templates import Templates
 
@@ -74,7 +76,9 @@ class FileTemplates:
 
             raise explained(error, source, scope, self._templates, path) from None
 
-    def _run(self, environment: Environment, path: str, source: str, skipped: int, scope: Scope, options: TemplateOptions) -> Any:
+    def _run(
+        self, environment: Environment, path: str, source: str, skipped: int, scope: Scope, options: TemplateOptions
+    ) -> Any:
         before = environment.search_path
         environment.search_path = _directories(path, scope)
         try:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
 
 from shepherd.templating.environment import Context, Undefined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pass_context

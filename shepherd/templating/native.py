@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Iterable, Iterator, KeysView, Mapping, ValuesView
+import warnings
 from collections.abc import ItemsView as Items
+from collections.abc import Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 from shepherd.origin import Mapping as OriginMapping
 from shepherd.origin import Sequence as OriginSequence
 from shepherd.origin import Text
+from shepherd.templating.scope import Scope
 
 
 class Verbatim(str):
@@ -75,7 +77,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, _STREAMS):
         return str(list(value))
     if isinstance(value, Mapping) and not isinstance(value, dict):
-        return str(dict(value))
+        return str(value.known() if isinstance(value, Scope) else dict(value))
     return str(value)
 
 
@@ -96,7 +98,7 @@ def literal(text: str) -> Any:
     first = text[:1]
     if first == "[" or first == "{":
         try:
-            tree = ast.parse(text, mode="eval")
+            tree = _parsed(text)
             if any(isinstance(node, ast.Name) for node in ast.walk(tree)):
                 tree = _Names().visit(tree)
             return ast.literal_eval(tree)
@@ -109,10 +111,18 @@ def literal(text: str) -> Any:
     return text
 
 
+def _parsed(text: str) -> ast.AST:
+    if "\\" not in text:
+        return ast.parse(text, mode="eval")
+    with warnings.catch_warnings():  # Python warns of "\\d": that is for the author of a program, not of a value
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode="eval")
+
+
 class _Names(ast.NodeTransformer):
     """JSON's names for Python's constants."""
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802  # ast names its visitors so
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # ast names its visitors so
         if node.id in _NAMES:
             return ast.copy_location(ast.Constant(_NAMES[node.id]), node)
         return node

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # A string, since templates join it with others and compare it; no user's text contains it by accident.
 OMIT = "__omit_place_holder__5f0b8c1c2d6a4e8fb0f7d1a7c3e9"

@@ -11,10 +11,12 @@ import hashlib
 import re
 import secrets
 import string
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd.errors import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ALPHABET = "./" + string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SALT = re.compile(r"[./0-9A-Za-z]*")
@@ -145,7 +147,7 @@ def _sha(secret: bytes, salt: bytes, rounds: int, new: Callable[[bytes], Any]) -
             digest = new(before + digest + after).digest()
     for before, after in around[: rounds % 42]:
         digest = new(before + digest + after).digest()
-    return _encoded(digest, _SHA512 + [(63,)] if len(digest) == 64 else _SHA256)
+    return _encoded(digest, [*_SHA512, (63,)] if len(digest) == 64 else _SHA256)
 
 
 def _md5(secret: bytes, salt: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shepherd.errors import TemplateError
+from shepherd.errors import TemplateError, UndefinedVariable
 from shepherd.origin import Origin, Text, origin_of
 
 if TYPE_CHECKING:
@@ -78,6 +78,16 @@ class Scope(Mapping[str, Any]):
             return self.templates.render(value, self)
         finally:
             reading.pop()
+
+    def known(self) -> dict[str, Any]:
+        """All variables rendered; one that cannot be, because something in it is undefined, as it was written."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except UndefinedVariable:
+                found[name] = self.raw(name)
+        return found
 
     def __contains__(self, name: object) -> bool:
         return any(name in layer.values for layer in self._layers)

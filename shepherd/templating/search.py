@@ -1,14 +1,18 @@
 """Where a relative file name is looked for: roles first, the playbook's directory last."""
 
+# ruff: noqa: PTH111, PTH117 -- names of files are text here, and this runs for each file of each task
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
-class FileMissing(ShepherdError):
+
+class MissingFileError(ShepherdError):
     """A file that a task or a lookup names and that is in none of the places it may be in."""
 
 
@@ -27,7 +31,7 @@ def candidates(kind: str, name: str, search_path: Sequence[str]) -> Iterator[str
 def find_file(kind: str, name: str, search_path: Sequence[str]) -> str:
     """The path of the file (or directory) `name`. `kind` is "files", "templates", "vars", "tasks" or "".
 
-    Raises FileMissing, which lists where it looked.
+    Raises MissingFileError, which lists where it looked.
     """
     looked = []
     for path in candidates(kind, name, search_path):
@@ -35,4 +39,4 @@ def find_file(kind: str, name: str, search_path: Sequence[str]) -> str:
             return path
         looked.append(path)
     hint = "looked for " + ", ".join(dict.fromkeys(looked)) if looked else None
-    raise FileMissing(f"could not find {name!r}", hint=hint)
+    raise MissingFileError(f"could not find {name!r}", hint=hint)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable
+from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
 from shepherd.origin import Text
 from shepherd.templating import native
 from shepherd.templating.files import FileTemplates, TemplateOptions
@@ -131,16 +131,15 @@ class Templates:
     def _variable(self, name: str, source: str) -> _Program:
         """`{{ name }}`: needs no Jinja. Numbers, booleans and null keep their type only where written as such."""
         newlines = len(source) - len(source.rstrip("\n"))
-        template: Template | None = None
 
         def run(scope: Scope) -> Any:
-            nonlocal template
             try:
                 value = scope[name]
-            except KeyError:  # a global function, or undefined
-                if template is None:
-                    template = self.environment.text(source, escape=False)
-                return native.concat(template.nodes(scope))
+            except KeyError:
+                found = self.environment.globals.get(name)
+                if found is None:
+                    raise UndefinedVariable(f"'{name}' is undefined", name=name, hint=nearest(name, scope)) from None
+                return native.convert(found)
             if value is None or isinstance(value, (bool, int, float)):
                 written = scope.raw(name)
                 if written is None or isinstance(written, (bool, int, float)):
@@ -204,7 +203,8 @@ class Templates:
 
     def render_file(self, path: str, scope: Scope, *, options: TemplateOptions | None = None) -> str:
         """The text of the template file `path`, as the template module writes it. Includes are found beside it."""
-        return self._files.render(path, scope, options or TemplateOptions())
+        rendered: str = self._files.render(path, scope, options or TemplateOptions())
+        return rendered
 
     def lookup(
         self,

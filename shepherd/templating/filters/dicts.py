@@ -44,8 +44,8 @@ def _merged(low: Mapping[Any, Any], high: Mapping[Any, Any], recursive: bool, li
 
 
 _LISTS: dict[str, Any] = {
-    "replace": lambda low, high: high,
-    "keep": lambda low, high: low,
+    "replace": lambda _low, high: high,
+    "keep": lambda low, _high: low,
     "append": lambda low, high: low + high,
     "prepend": lambda low, high: high + low,
     "append_rp": lambda low, high: [each for each in low if each not in high] + high,

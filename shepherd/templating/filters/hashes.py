@@ -17,7 +17,9 @@ def digest(value: Any, hashtype: str = "sha1") -> str:
     try:
         made = hashlib.new(hashtype)
     except ValueError:
-        raise ValueError(f"unknown hash {hashtype!r}; known are {', '.join(sorted(hashlib.algorithms_available))}") from None
+        raise ValueError(
+            f"unknown hash {hashtype!r}; known are {', '.join(sorted(hashlib.algorithms_available))}"
+        ) from None
     made.update(_bytes(value))
     return made.hexdigest()
 

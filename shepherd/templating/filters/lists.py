@@ -115,10 +115,7 @@ def _generator(seed: Any) -> randomness.Random:
     return randomness.SystemRandom() if seed is None else randomness.Random(seed)  # noqa: S311  # a seed is asked for
 
 
-@pass_environment
-def random(
-    environment: Environment, end: Any, start: int | None = None, step: int | None = None, seed: Any = None
-) -> Any:
+def random(end: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:
     """A random member of a list, or a number from `start` (0) below `end`. The same `seed` gives the same."""
     generator = _generator(seed)
     if isinstance(end, int) and not isinstance(end, bool):

@@ -7,7 +7,16 @@ import re
 from typing import Any
 
 # powers of 1024, largest first
-_UNITS = {"Y": 1 << 80, "Z": 1 << 70, "E": 1 << 60, "P": 1 << 50, "T": 1 << 40, "G": 1 << 30, "M": 1 << 20, "K": 1 << 10}
+_UNITS = {
+    "Y": 1 << 80,
+    "Z": 1 << 70,
+    "E": 1 << 60,
+    "P": 1 << 50,
+    "T": 1 << 40,
+    "G": 1 << 30,
+    "M": 1 << 20,
+    "K": 1 << 10,
+}
 
 
 def logarithm(value: float, base: float = math.e) -> float:
@@ -38,7 +47,17 @@ def human_readable(size: Any, isbits: bool = False, unit: str | None = None) -> 
 
 
 _SIZE = re.compile(r"(\d*\.?\d*)\s*([A-Za-z]+)?\s*")
-_WORDS = {"kilo": "K", "mega": "M", "giga": "G", "tera": "T", "peta": "P", "exa": "E", "zetta": "Z", "yotta": "Y", "": "B"}
+_WORDS = {
+    "kilo": "K",
+    "mega": "M",
+    "giga": "G",
+    "tera": "T",
+    "peta": "P",
+    "exa": "E",
+    "zetta": "Z",
+    "yotta": "Y",
+    "": "B",
+}
 
 
 def human_to_bytes(size: Any, default_unit: str | None = None, isbits: bool = False) -> int:

@@ -1,5 +1,6 @@
 """Filters on paths of files (of the controller's notation) and of Windows."""
 
+# ruff: noqa: PTH111, PTH113, PTH207 -- filters take and give names of files as text
 from __future__ import annotations
 
 import glob
@@ -10,14 +11,14 @@ from typing import Any
 
 def path_join(value: Any) -> str:
     if isinstance(value, str):
-        return os.path.join(value)
+        return str(value)
     if isinstance(value, (list, tuple)):
-        return os.path.join(*value)
+        return str(os.path.join(*value))
     raise TypeError(f"|path_join expects string or sequence, got {type(value)} instead.")
 
 
 def commonpath(value: Any) -> str:
-    return os.path.commonpath(value)
+    return str(os.path.commonpath(value))
 
 
 def fileglob(pattern: str) -> list[str]:

@@ -9,11 +9,14 @@ from typing import Any
 
 from shepherd.templating.environment import Undefined
 from shepherd.templating.native import Verbatim
+from shepherd.templating.scope import Scope
 
 
 def _encode(value: Any) -> Any:
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
+    if isinstance(value, Scope):
+        return value.known()
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (date, datetime)):
@@ -25,7 +28,9 @@ def _encode(value: Any) -> Any:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def to_json(value: Any, *, vault_to_text: bool = True, preprocess_unsafe: bool = False, **options: Any) -> str:
+def to_json(value: Any, **options: Any) -> str:
+    for name in ("vault_to_text", "preprocess_unsafe"):  # of Ansible's encoder: there is nothing for them to do here
+        options.pop(name, None)
     return Verbatim(json.dumps(value, default=_encode, **options))
 
 
@@ -43,9 +48,8 @@ def _dumper() -> Any:
 
     from shepherd.origin import Mapping as OriginMapping
     from shepherd.origin import Sequence, Text
-    from shepherd.templating.scope import Scope
 
-    global _known  # noqa: PLW0603
+    global _known
     if _known is None:
 
         class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # chosen at run time
@@ -55,15 +59,15 @@ def _dumper() -> Any:
             return dumper.represent_str(str(value))
 
         def mapping(dumper: Any, value: Any) -> Any:
-            return dumper.represent_dict(dict(value))
+            return dumper.represent_dict(_encode(value))
 
-        def undefined(dumper: Any, value: Any) -> Any:
+        def undefined(_: Any, value: Any) -> Any:
             value._fail_with_undefined_error()
 
         for kind in (Text, Verbatim):
             Dumper.add_representer(kind, text)
-        for kind in (OriginMapping, Scope):
-            Dumper.add_representer(kind, mapping)
+        Dumper.add_representer(OriginMapping, mapping)
+        Dumper.add_representer(Scope, mapping)
         Dumper.add_representer(Sequence, lambda dumper, value: dumper.represent_list(list(value)))
         Dumper.add_representer(Undefined, undefined)
         _known = Dumper
@@ -73,7 +77,7 @@ def _dumper() -> Any:
 _known: Any = None
 
 
-def to_yaml(value: Any, *positional: Any, default_flow_style: bool | None = None, **options: Any) -> str:
+def to_yaml(value: Any, *, default_flow_style: bool | None = None, **options: Any) -> str:
     import yaml
 
     options.pop("vault_to_text", None)
@@ -103,7 +107,7 @@ def from_yaml_all(value: Any) -> Any:
         return []
     if not isinstance(value, str):
         return value
-    return list(yaml.load_all(str(value), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506
+    return list(yaml.load_all(str(value), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 FILTERS = {

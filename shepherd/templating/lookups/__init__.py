@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
 from shepherd.templating.lookups.asking import Asking
 from shepherd.templating.native import Verbatim
-from shepherd.templating.scope import Scope
+
+if TYPE_CHECKING:
+    from shepherd.templating.scope import Scope
 
 Lookup = Callable[[list[Any], Asking], list[Any]]
 _PREFIXES = ("ansible.builtin.", "ansible.legacy.", "community.general.")

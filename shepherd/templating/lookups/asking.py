@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import TemplateError
-from shepherd.templating.scope import Scope
 from shepherd.templating.search import find_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from shepherd.templating.scope import Scope
 
 _TRUE = frozenset({"yes", "on", "true", "1", "y", "t"})
 

@@ -1,5 +1,6 @@
 """Lookups that find and read files of the controller."""
 
+# ruff: noqa: PTH112, PTH207 -- lookups take and give names of files as text
 from __future__ import annotations
 
 import glob
@@ -12,7 +13,7 @@ from shepherd.errors import TemplateError
 from shepherd.templating.files import TemplateOptions
 from shepherd.templating.lookups.asking import Asking, truth
 from shepherd.templating.native import Verbatim
-from shepherd.templating.search import FileMissing, candidates
+from shepherd.templating.search import MissingFileError, candidates
 
 if TYPE_CHECKING:
     from shepherd.templating.lookups import Lookup
@@ -91,11 +92,11 @@ def first_found(terms: list[Any], asking: Asking) -> list[Any]:
     for name in names:
         try:
             return [asking.find(asking.directory, name)]
-        except FileMissing:
+        except MissingFileError:
             continue
     if skip or asking.flag("skip"):
         return []
-    raise FileMissing("No file was found when using first_found.", hint=f"looked for {', '.join(names)}")
+    raise MissingFileError("No file was found when using first_found.", hint=f"looked for {', '.join(names)}")
 
 
 def _wanted(terms: Any, options: Mapping[str, Any]) -> tuple[list[str], bool]:
@@ -117,7 +118,9 @@ def _wanted(terms: Any, options: Mapping[str, Any]) -> tuple[list[str], bool]:
             names += inner
             skip = skip or inner_skip
         else:
-            raise TemplateError(f"Invalid term supplied, can handle string, mapping or list of strings but got: {term!r}")
+            raise TemplateError(
+                f"Invalid term supplied, can handle string, mapping or list of strings but got: {term!r}"
+            )
     return names, skip
 
 

@@ -28,39 +28,39 @@ def _opened(terms: Iterable[Any]) -> list[Any]:
     return found
 
 
-def items(terms: list[Any], asking: Asking) -> list[Any]:
+def items(terms: list[Any], _: Asking) -> list[Any]:
     return _opened(terms)
 
 
-def as_given(terms: list[Any], asking: Asking) -> list[Any]:
+def as_given(terms: list[Any], _: Asking) -> list[Any]:
     return terms
 
 
-def indexed_items(terms: list[Any], asking: Asking) -> list[Any]:
+def indexed_items(terms: list[Any], _: Asking) -> list[Any]:
     return list(enumerate(_opened(terms)))
 
 
-def flattened(terms: list[Any], asking: Asking) -> list[Any]:
+def flattened(terms: list[Any], _: Asking) -> list[Any]:
     """All lists opened, however deep; nulls left out."""
     found: list[Any] = []
     for term in terms:
         if term is None or (isinstance(term, str) and term in ("None", "null")):
             continue
         if isinstance(term, (list, tuple)):
-            found += flattened(list(term), asking)
+            found += flattened(list(term), _)
         else:
             found.append(term)
     return found
 
 
-def together(terms: list[Any], asking: Asking) -> list[Any]:
+def together(terms: list[Any], _: Asking) -> list[Any]:
     """The first members, the second ones, …; null where a list has ended."""
     if not terms:
         raise TemplateError("with_together requires at least one element in each list")
     return [_opened(row) for row in itertools.zip_longest(*terms)]
 
 
-def nested(terms: list[Any], asking: Asking) -> list[Any]:
+def nested(terms: list[Any], _: Asking) -> list[Any]:
     """Every combination of a member of each list."""
     if not terms:
         raise TemplateError("with_nested requires at least one element in the nested list")
@@ -68,7 +68,7 @@ def nested(terms: list[Any], asking: Asking) -> list[Any]:
     return [_opened(row) for row in itertools.product(*columns)]
 
 
-def dictionary(terms: list[Any], asking: Asking) -> list[Any]:
+def dictionary(terms: list[Any], _: Asking) -> list[Any]:
     """`{key, value}` for each entry of mappings."""
     found = []
     for term in terms:
@@ -78,11 +78,11 @@ def dictionary(terms: list[Any], asking: Asking) -> list[Any]:
     return found
 
 
-def random_choice(terms: list[Any], asking: Asking) -> list[Any]:
+def random_choice(terms: list[Any], _: Asking) -> list[Any]:
     return [random.choice(terms)] if terms else []  # noqa: S311  # no secret is made of it
 
 
-def subelements(terms: list[Any], asking: Asking) -> list[Any]:
+def subelements(terms: list[Any], _: Asking) -> list[Any]:
     """Pairs of each member, without the list, and each element of the list it has under a key (`a.b` goes down)."""
     expects = "subelements lookup expects a list of two or three items"
     if not 2 <= len(terms) <= 3 or not isinstance(terms[1], str):

@@ -1,5 +1,6 @@
 """`password`: a random password, made once and kept in a file of the controller."""
 
+# ruff: noqa: PTH100, PTH103, PTH105, PTH111 -- names of files are text here
 from __future__ import annotations
 
 import os
@@ -38,9 +39,9 @@ def _one(term: str, asking: Asking) -> str:
         return passwords.crypted(text, _scheme(scheme), ident=ident) if scheme else text
     path = os.path.abspath(os.path.join(asking.home, os.path.expanduser(path)))
     with _locked(path):
-        text, salt, kept_ident = _read(path)
-        changed = text is None
-        text = text if text is not None else _new(told)
+        kept, salt, kept_ident = _read(path)
+        changed = kept is None
+        text = kept if kept is not None else _new(told)
         if scheme:
             if salt is None:
                 salt, changed = passwords.new_salt(_scheme(scheme)), True

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def _output(command: Any, asking: Asking) -> str:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S602  # the playbook's author writes a command line for the shell
         str(command),
-        shell=True,  # noqa: S602  # the playbook's author writes a command line for the shell
+        shell=True,
         cwd=asking.home,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -36,8 +36,20 @@ def lines(terms: list[Any], asking: Asking) -> list[Any]:
 
 
 _URL = frozenset(
-    "ca_path follow_redirects force force_basic_auth headers http_agent password split_lines timeout use_proxy "
-    "username validate_certs".split()
+    [
+        "ca_path",
+        "follow_redirects",
+        "force",
+        "force_basic_auth",
+        "headers",
+        "http_agent",
+        "password",
+        "split_lines",
+        "timeout",
+        "use_proxy",
+        "username",
+        "validate_certs",
+    ]
 )
 
 

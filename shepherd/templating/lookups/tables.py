@@ -14,9 +14,17 @@ if TYPE_CHECKING:
     from shepherd.templating.lookups import Lookup
     from shepherd.templating.lookups.asking import Asking
 
-_INI = (
-    "type file section re encoding default case_sensitive allow_no_value interpolation".split()
-)  # as they may be written into the term
+_INI = [
+    "type",
+    "file",
+    "section",
+    "re",
+    "encoding",
+    "default",
+    "case_sensitive",
+    "allow_no_value",
+    "interpolation",
+]  # as they may be written into the term
 _CSV = ("file", "delimiter", "col", "default", "encoding", "keycol")
 
 
@@ -47,7 +55,9 @@ def _parsed(asking: Asking) -> tuple[configparser.ConfigParser, str]:
     if asking.flag("case_sensitive"):
         parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation says
     section = asking.text("section", "global")
-    with open(asking.find("files", asking.text("file", "ansible.ini")), encoding=asking.text("encoding", "utf-8")) as handle:
+    with open(
+        asking.find("files", asking.text("file", "ansible.ini")), encoding=asking.text("encoding", "utf-8")
+    ) as handle:
         text = handle.read()
     if asking.text("type", "ini") == "properties":
         section = "java_properties"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 def contains(value: Any, member: Any) -> bool:
@@ -22,8 +23,8 @@ def superset(value: Iterable[Any], other: Iterable[Any]) -> bool:
 
 
 _WORDS = {
-    **dict.fromkeys("yes on true 1 y t".split(), True),
-    **dict.fromkeys("no off false 0 n f".split(), False),
+    **dict.fromkeys(["yes", "on", "true", "1", "y", "t"], True),
+    **dict.fromkeys(["no", "off", "false", "0", "n", "f"], False),
 }
 
 

@@ -1,10 +1,13 @@
 """Tests on paths of the controller."""
 
+# ruff: noqa: PTH121 -- tests take names of files as text
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def vault_encrypted(value: Any) -> bool:

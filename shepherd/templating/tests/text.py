@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 @lru_cache(maxsize=512)
@@ -14,7 +16,9 @@ def _compiled(pattern: str, ignorecase: bool, multiline: bool) -> re.Pattern[str
     return re.compile(pattern, (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0))
 
 
-def regex(value: Any, pattern: str = "", ignorecase: bool = False, multiline: bool = False, match_type: str = "search") -> bool:
+def regex(
+    value: Any, pattern: str = "", ignorecase: bool = False, multiline: bool = False, match_type: str = "search"
+) -> bool:
     found = getattr(_compiled(pattern, bool(ignorecase), bool(multiline)), match_type)(str(value))
     return found is not None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # each operator as what the comparison (-1, 0 or 1) may be
 _OPERATORS: dict[str, tuple[int, ...]] = {
