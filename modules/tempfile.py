@@ -2,7 +2,7 @@
 
 import os
 
-from shepherd.remote import attributes
+from shepherd.remote import atomic, attributes
 
 SPEC = {
     "summary": "Create temporary files and directories",
@@ -45,7 +45,7 @@ def run(task):
     if task.check:
         return {"changed": False, "skipped": True, "msg": "remote module (tempfile) does not support check mode"}
     args = task.args
-    directory = args["path"] or _default()
+    directory = args["path"] or atomic.temporary_directory()
     for _ in range(_TRIES):
         name = "".join(chr(_LETTERS[byte % len(_LETTERS)]) for byte in os.urandom(8))
         path = os.path.abspath(os.path.join(directory, args["prefix"] + name + args["suffix"]))
@@ -60,12 +60,3 @@ def run(task):
             task.fail(str(error))
         return dict(attributes.info(path), changed=True, path=path)
     return task.fail("no unused name was found in %s" % directory)
-
-
-def _default():
-    """The first place for temporary files that can be written, as tempfile.gettempdir() of the library finds it."""
-    named = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
-    for directory in named + ["/tmp", "/var/tmp", "/usr/tmp"]:
-        if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
-            return directory
-    return os.getcwd()

@@ -42,6 +42,15 @@ def digest(path, algorithm="sha1"):
     return found.hexdigest()
 
 
+def temporary_directory():
+    """The first place for temporary files that can be written; they are looked for as tempfile.gettempdir() does."""
+    named = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
+    for directory in named + ["/tmp", "/var/tmp", "/usr/tmp"]:
+        if os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK):
+            return directory
+    return os.getcwd()
+
+
 class Draft:
     """The next content of `path`, for use in a `with`. A symbolic link at `path` is replaced, not followed."""
 
@@ -58,9 +67,7 @@ class Draft:
         except OSError as error:
             if not (self.unsafe and error.errno in _IN_PLACE):
                 self._refuse(error)
-            import tempfile
-
-            self._open(tempfile.gettempdir())
+            self._open(temporary_directory())
         return self
 
     def __exit__(self, kind, error, trace):
