@@ -199,6 +199,15 @@ def _finalize(value: Any) -> Any:
     return value
 
 
+class CodeGenerator(NativeCodeGenerator):
+    """Works nothing out when compiling: `100 | random` and `'/x' is exists` have a new answer each time."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> Any:
+        if not isinstance(node, nodes.TemplateData):
+            raise nodes.Impossible
+        return super()._output_child_to_const(node, frame, finalize)
+
+
 _CHANGING = (
     ".append(", ".extend(", ".insert(", ".remove(", ".pop(", ".popitem(", ".clear(", ".sort(", ".reverse(",
     ".update(", ".setdefault(", ".add(", ".discard(",
@@ -219,13 +228,15 @@ def _quiet(source: str) -> Iterator[None]:
 class Environment(SandboxedEnvironment):
     """Templates named by include, import or extends are looked for in `search_path`."""
 
-    code_generator_class = NativeCodeGenerator
+    code_generator_class = CodeGenerator
     context_class = Context
     template_class = Template
     concat = staticmethod(native.concat)
 
     def __init__(self, templates: Templates, **options: Any) -> None:
-        super().__init__(undefined=Undefined, finalize=_finalize, autoescape=False, cache_size=0, **options)
+        super().__init__(
+            undefined=Undefined, finalize=_finalize, autoescape=False, optimized=False, cache_size=0, **options
+        )
         self.templates = templates
         self.search_path: Sequence[str] = ()
         self._files: dict[str, tuple[str, Template]] = {}

@@ -55,6 +55,15 @@ def test_a_variable_is_rendered_once_for_a_scope(templates: Templates) -> None:
     assert counting.render("{{ n }}", scope.child()) == "2"
 
 
+def test_nothing_is_worked_out_when_a_template_is_compiled(tmp_path: Path, scope: MakeScope) -> None:
+    calls: list[int] = []
+    counting = Templates(filters={"count": lambda x: calls.append(1) or f"{x}{len(calls)}"})
+    assert [counting.render("{{ 'a' | count }} {{ 'b' }}", Scope([], counting)) for _ in range(2)] == ["a1 b", "a2 b"]
+    for there in (False, True):
+        assert counting.condition(f"'{tmp_path}/x' is exists", Scope([], counting)) is there
+        (tmp_path / "x").touch()
+
+
 def test_templates_cannot_change_variables(templates: Templates) -> None:
     values: dict[str, Any] = {"l": [1], "d": {"in": [1]}, "ref": "{{ l }}"}
     facts: dict[str, Any] = {"f": {"x": [1]}}
