@@ -10,7 +10,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
-from shepherd.origin import Origin
 from shepherd.playbook import keywords, plays, roles, tasks
 from shepherd.playbook.context import ROLES_PATH, Collected, Context, Loader
 from shepherd.playbook.model import Block, Playbook, Role, Task
@@ -20,7 +19,7 @@ from shepherd.playbook.tags import selected
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ROLES_PATH", "Loader", "defaults_for", "load", "load_role", "load_tasks", "selected"]
+__all__ = ["ROLES_PATH", "Loader", "defaults_for", "find_tasks", "load", "load_role", "load_tasks", "selected"]
 
 
 def load(path: str, *, loader: Loader) -> Playbook:
@@ -80,4 +79,4 @@ def _inside(parent: Task, loader: Loader, apply: Mapping[str, Any], variables: S
 
 def find_tasks(name: str, *, parent: Task, loader: Loader) -> str:
     """The file that an include_tasks names. Raises ParseError, which lists where it looked."""
-    return tasks.find_tasks(name, loader.context_of(parent), Origin(*parent.origin))
+    return tasks.find_tasks(name, loader.context_of(parent), parent.origin, running=True)

@@ -245,12 +245,16 @@ def _import(found: Statement, own: dict[str, Any], loop: Loop | None, context: C
     return (block,)
 
 
-def find_tasks(name: str, context: Context, origin: Origin) -> str:
-    """The file of tasks that an import or include means: beside the file it stands in, in the role, in the playbook."""
+def find_tasks(name: str, context: Context, origin: Origin, *, running: bool = False) -> str:
+    """The file of tasks that an import or include means: beside the file it stands in, in the role, in the playbook.
+
+    An include, which is looked for while the play is `running`, finds the role's own files before those beside it.
+    """
     name = os.path.expanduser(name)  # noqa: PTH111  # stays text
     places = [os.path.dirname(context.file)]
     if context.role:
-        places += [os.path.join(context.role.path, "tasks"), context.role.path]
+        of_role = [os.path.join(context.role.path, "tasks"), context.role.path]
+        places = [of_role[0], *places, of_role[1]] if running else [*places, *of_role]
     places += [os.path.join(context.directory, "tasks"), context.directory]
     looked = list(dict.fromkeys(os.path.normpath(os.path.join(place, name)) for place in places))
     for path in looked:

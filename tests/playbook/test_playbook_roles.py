@@ -8,7 +8,7 @@ import pytest
 from playbook_trees import flat, loader, play, tasks, write
 
 from shepherd.errors import ParseError
-from shepherd.playbook import load, load_role, load_tasks
+from shepherd.playbook import find_tasks, load, load_role, load_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,6 +197,41 @@ def test_what_an_include_brings_in_stands_where_the_include_stands(tmp_path: Pat
     assert (last.settings.tags, last.settings.when) == ({"applied"}, ("block", "a"))
     assert last.params == (item, {"v": "include"})
     assert last.search_path == (str(tmp_path / "deeper"), str(tmp_path))
+
+
+def test_where_an_include_finds_its_file(tmp_path: Path) -> None:
+    files = {
+        "play.yml": "- hosts: all\n  roles: [r]\n  tasks:\n  - import_tasks: sub/in.yml\n",
+        "sub/in.yml": "- include_tasks: x.yml\n",
+        "sub/x.yml": "",
+        "x.yml": "",
+        "top.yml": "",
+        "roles/r/tasks/main.yml": "- import_tasks: sub/in.yml\n",
+        "roles/r/tasks/sub/in.yml": "- include_tasks: x.yml\n- import_tasks: x.yml\n",
+        "roles/r/tasks/sub/x.yml": "- debug: msg=sub\n",
+        "roles/r/tasks/x.yml": "- debug: msg=role\n",
+        "roles/r/tasks/sub/near.yml": "",
+    }
+    known = loader()
+    write(tmp_path, files)
+    found = load(str(tmp_path / "play.yml"), loader=known).plays[0]
+    of_role, imported, of_play = tasks(found)
+    assert imported.args["msg"] == "sub"  # an import looks beside its file first, an include in the role
+    looked = {
+        "x.yml": find_tasks("x.yml", parent=of_role, loader=known),
+        "near.yml": find_tasks("near.yml", parent=of_role, loader=known),
+        "top.yml": find_tasks("top.yml", parent=of_role, loader=known),
+        "of the play": find_tasks("x.yml", parent=of_play, loader=known),
+    }
+    assert {name: path.removeprefix(f"{tmp_path}/") for name, path in looked.items()} == {
+        "x.yml": "roles/r/tasks/x.yml",
+        "near.yml": "roles/r/tasks/sub/near.yml",
+        "top.yml": "top.yml",
+        "of the play": "sub/x.yml",
+    }
+    with pytest.raises(ParseError, match="Could not find or access") as caught:
+        find_tasks("nope.yml", parent=of_role, loader=known)
+    assert "roles/r/tasks/nope.yml" in (caught.value.hint or "")
 
 
 def test_a_file_may_include_itself_while_running(tmp_path: Path) -> None:
