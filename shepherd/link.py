@@ -20,7 +20,7 @@ from shepherd.origin import printable
 from shepherd.remote import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from shepherd.become import Become
     from shepherd.sources import Source
@@ -237,6 +237,12 @@ class Link:
         """The pipe of a command started by the helper; `head` is that of an OPEN frame (shepherd/remote/relay.py)."""
         return RelayPipe(self, head)
 
+    async def send_ahead(self, modules: Iterable[Source]) -> None:
+        """Send modules that will be run soon: the helper imports them in its idle moments."""
+        frames = b"".join(frame for module in modules for frame in self._sources(module, ahead=True))
+        if frames:
+            await self._write(frames)
+
     async def ping(self) -> None:
         """A round trip to the helper, which runs nothing."""
         await self._ask(wire.PING, {})
@@ -268,7 +274,7 @@ class Link:
         request = self._requests[self._last] = _Request(asyncio.get_running_loop().create_future())
         return self._last, request
 
-    def _sources(self, module: Source) -> Iterator[bytes]:
+    def _sources(self, module: Source, *, ahead: bool = False) -> Iterator[bytes]:
         """The frames with what the helper does not have yet of a module and its closure."""
         if module in self._complete:
             return
@@ -281,6 +287,8 @@ class Link:
             self._sent[source.name] = source.digest
             self._paths.add(source.path)
             head = {"name": source.name, "file": source.path, "own": source.own, "package": source.package}
+            if ahead and source.own:
+                head["ahead"] = True
             packed = source.packed(self.hello["bytecode"])
             for start in range(0, len(packed), wire.CHUNK):
                 piece = packed[start : start + wire.CHUNK]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
+from shepherd.errors import Unreachable
 from shepherd.transport import Endpoint, Transport, transport_for
 
 if TYPE_CHECKING:
     from shepherd.engine.routes import Route
     from shepherd.link import Link
+    from shepherd.sources import Source
+
+HEAD_START = 0.005  # seconds by which the first task goes out before what is sent ahead
 
 
 class Connections:
@@ -18,6 +23,7 @@ class Connections:
     def __init__(self) -> None:
         self._transports: dict[Endpoint, asyncio.Task[Transport]] = {}
         self._links: dict[Route, asyncio.Task[Link]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
         self._interpreters: dict[str, str] = {}
 
     async def transport(self, endpoint: Endpoint) -> Transport:
@@ -49,12 +55,20 @@ class Connections:
     def has(self, route: Route) -> bool:
         return route in self._links
 
-    def open_ahead(self, route: Route) -> None:
-        """Begin to open a link that will be asked for. One that fails is forgotten, so that asking tries again."""
+    def open_ahead(self, route: Route, modules: list[Source]) -> None:
+        """Begin to open a link that will be asked for, and send `modules` on it behind the first task.
+
+        One that fails is forgotten, so that asking tries again.
+        """
         opening = self._links[route] = asyncio.create_task(self._open(route))
 
         def ended(task: asyncio.Task[Link]) -> None:
-            if not task.cancelled() and task.exception() is not None and self._links.get(route) is task:
+            if task.cancelled():
+                return
+            if task.exception() is None:
+                self._sending.add(sending := asyncio.create_task(_send(task.result(), modules)))
+                sending.add_done_callback(self._sending.discard)
+            elif self._links.get(route) is task:
                 del self._links[route]
 
         opening.add_done_callback(ended)
@@ -100,6 +114,12 @@ class Connections:
             from shepherd.transport import ssh
 
             ssh.close_all()  # jump hosts too
+
+
+async def _send(link: Link, modules: list[Source]) -> None:
+    await asyncio.sleep(HEAD_START)
+    with contextlib.suppress(Unreachable):  # the task that is under way meets it too
+        await link.send_ahead(modules)
 
 
 async def _connect(endpoint: Endpoint) -> Transport:

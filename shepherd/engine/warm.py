@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from shepherd import actions
+from shepherd import actions, sources
 from shepherd.errors import ShepherdError
 from shepherd.playbook.model import Block, Task
+from shepherd.spec import load_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
+    from shepherd.sources import Source
 
 
 async def up(run: Run, plan: Block, states: list[HostState]) -> None:
@@ -23,14 +27,36 @@ async def up(run: Run, plan: Block, states: list[HostState]) -> None:
     if task is None or not _reaches_host(task):
         return
     connections = run.connections
+    modules = list(dict.fromkeys(_certain(plan, run)))
     for state in states[: run.options.forks]:
         try:
             route = run.router.route(state, task, run.variables.task_scope(state, task))
         except ShepherdError:
             continue
         if not connections.has(route):
-            connections.open_ahead(route)
-    await asyncio.to_thread(run.templates.prepare)  # imports Jinja, while the loop starts the handshakes
+            connections.open_ahead(route, modules)
+    await asyncio.to_thread(_prepare, run, modules)  # while the loop starts the handshakes
+
+
+def _prepare(run: Run, modules: list[Source]) -> None:
+    """Import Jinja, and read and pack what will be sent."""
+    run.templates.prepare()
+    for module in modules:
+        for source in (*module.closure, module):
+            source.packed(sources.BYTECODE)
+
+
+def _certain(block: Block, run: Run) -> Iterator[Source]:
+    """The modules of the tasks that no condition stands before: those are sent as soon as a link stands."""
+    for item in block.tasks:
+        if isinstance(item, Block):
+            yield from _certain(item, run)
+        elif not item.settings.when:
+            spec = load_spec(item.action, run.library)
+            runs = spec.document.get("runs", spec.name)
+            if spec.document.get("runs_on") != "controller":
+                spec = spec if runs == spec.name else load_spec(runs, run.library)
+                yield sources.module(spec.path, spec.name)
 
 
 def _first(plan: Block) -> Task | None:

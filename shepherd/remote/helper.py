@@ -2,8 +2,9 @@
 
 Requests, by the `kind` of their frame (see wire.py) and their head:
 
-    SOURCE   name, file, own, package, more     a source; `own` ones (Shepherd's) are imported here before a fork, a
-                                                user's only ever in the forked process; `more`: the body goes on
+    SOURCE   name, file, own, package, more,    a source; `own` ones (Shepherd's) are imported here before a fork, a
+             ahead                              user's only ever in the forked process; `more`: the body goes on;
+                                                `ahead`: it will be needed, so import it when there is nothing to do
     PUT      end                                a piece of the upload of the RUN that follows with the same id
     RUN      module, args, check, diff, environment, timeout (seconds), output (stream it), upload (one was sent)
     GET      path                               DATA frames, then RESULT with size and checksum (sha1)
@@ -42,7 +43,7 @@ class Helper:
         self.requests = {}  # id: Run, Upload, Download or Relay: what CANCEL can end
         self.processes = {}  # pid: Run or Relay, until reaped
         self.streams = []  # Downloads, each asked for one piece in a turn
-        self.learned = []  # modules of the standard library that a run had to import
+        self.learned = []  # what to import in idle moments: what a run had to import, what was sent ahead
         self.partial = {}  # name: pieces of a source that comes in several frames
         self.own = set()
         self._stopping = False
@@ -173,17 +174,16 @@ class Helper:
                 time.sleep(0.005)
 
     def _learn(self):
-        """Import here what a run had to import, so that the next one finds it done.
+        """Import here what a run had to import or will have to, so that it finds it done.
 
-        In an idle moment, and only modules of the standard library and our own: they do nothing when imported.
+        One in an idle moment, and only modules of the standard library and our own: they do nothing when imported.
         """
-        names, self.learned = self.learned, []
-        for name in names:
-            if name not in sys.modules:
-                try:
-                    __import__(name)
-                except Exception:
-                    pass  # the run that needs it will say so
+        name = self.learned.pop(0)
+        if name not in sys.modules:
+            try:
+                __import__(name)
+            except Exception:
+                pass  # the run that needs it will say so
 
     # Answers
 
@@ -229,6 +229,8 @@ class Helper:
         code = marshal.loads(zlib.decompress(b"".join(self.partial.pop(name))))
         self.importer.add(name, head["file"], code, head.get("package", False))
         (self.own.add if head.get("own") else self.own.discard)(name)
+        if head.get("ahead"):
+            self.learned.append(name)
 
     def _run(self, request, head, _):
         upload = self.requests.pop(request, None) if head.get("upload") else None
