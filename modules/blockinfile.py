@@ -31,8 +31,8 @@ SPEC = {
         "marker": {
             "type": "str",
             "default": "# {mark} ANSIBLE MANAGED BLOCK",
-            "help": "The marker lines; `{mark}` stands for `marker_begin` and `marker_end`. Each block of a file needs a"
-            " marker of its own.",
+            "help": "The marker lines; `{mark}` stands for `marker_begin` and `marker_end`. Each block of a file needs"
+            " a marker of its own.",
         },
         "marker_begin": {"type": "str", "default": "BEGIN", "help": "What `{mark}` is in the line before the block."},
         "marker_end": {"type": "str", "default": "END", "help": "What `{mark}` is in the line after the block."},

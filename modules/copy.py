@@ -10,8 +10,9 @@ module again with the same arguments and the upload. With diff this may happen i
 A directory. The action gives `_tree`, a list of entries as shepherd/remote/tree.py describes them, with the mode of
 files where `mode: preserve` is asked for and None elsewhere. `dest` is where the entries go (the source's own name is
 part of their paths where its path has no trailing slash). The answer {"need": [paths]} names the files whose content is
-missing or other; nothing was changed. The action runs the module again with `_need` set to that list and one upload:
-those contents, one after the other. Where nothing is needed the first answer is the result.
+missing or other; nothing was changed. The action runs the module again with one upload: those contents, one after the
+other; and with `_need` set to that list, which saves digesting everything again. Where nothing is needed the first
+answer is the result.
 """
 
 import os
@@ -65,9 +66,21 @@ SPEC = {
     "returns": {
         "dest": {"type": "str", "help": "Where it went.", "sample": "/etc/motd"},
         "src": {"type": "str", "help": "Where it came from.", "sample": "files/motd"},
-        "checksum": {"type": "str", "help": "The content's sha1.", "sample": "6e642bb8dd5c2e027bf21dd923337cbb4214f827"},
-        "md5sum": {"type": "str", "help": "The content's MD5, when it was written.", "sample": "2a5aeecc61dc98c4d780b14"},
-        "backup_file": {"type": "str", "help": "The copy of the old file.", "sample": "/etc/motd.4.2026-02-12@22:09:00~"},
+        "checksum": {
+            "type": "str",
+            "help": "The content's sha1.",
+            "sample": "6e642bb8dd5c2e027bf21dd923337cbb4214f827",
+        },
+        "md5sum": {
+            "type": "str",
+            "help": "The content's MD5, when it was written.",
+            "sample": "2a5aeecc61dc98c4d780b14",
+        },
+        "backup_file": {
+            "type": "str",
+            "help": "The copy of the old file.",
+            "sample": "/etc/motd.4.2026-02-12@22:09:00~",
+        },
         "owner": {"type": "str", "help": "The file's owner.", "sample": "root"},
         "group": {"type": "str", "help": "The file's group.", "sample": "root"},
         "uid": {"type": "int", "help": "The owner's number.", "sample": 0},
@@ -322,7 +335,7 @@ def _uploaded_tree(task):
     differing = args.get("_need")
     if differing is None:
         differing = whole.differing()
-        if differing and not task.check:
+        if differing and task.upload is None and not task.check:
             return {"changed": False, "need": differing}
     if not os.path.isdir(args["dest"]):
         whole.changed = True

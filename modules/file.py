@@ -31,7 +31,7 @@ SPEC = {
         "force": {
             "type": "bool",
             "default": False,
-            "help": "Make a link although `src` does not exist, or although a file or an empty directory is in the way.",
+            "help": "Make a link although `src` does not exist, or a file or an empty directory is in the way.",
         },
         "follow": {
             "type": "bool",

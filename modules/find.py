@@ -36,7 +36,7 @@ SPEC = {
         "use_regex": {"type": "bool", "default": False, "help": "The patterns are regular expressions."},
         "contains": {
             "type": "str",
-            "help": "A regular expression that a line of the file must match from its beginning. For `file_type: file`.",
+            "help": "A regular expression that a line of the file must match from its start. For `file_type: file`.",
         },
         "read_whole_file": {
             "type": "bool",
@@ -117,7 +117,7 @@ SPEC = {
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _NUMBERS = ("uid", "gid", "size", "inode", "dev", "nlink", "atime", "mtime", "ctime")
-_KINDS = {"file": stat.S_ISREG, "directory": stat.S_ISDIR, "link": stat.S_ISLNK, "any": lambda mode: True}
+_KINDS = {"file": stat.S_ISREG, "directory": stat.S_ISDIR, "link": stat.S_ISLNK, "any": bool}
 
 
 def run(task):

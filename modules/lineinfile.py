@@ -40,8 +40,8 @@ SPEC = {
         "backrefs": {
             "type": "bool",
             "default": False,
-            "help": "`line` may use the groups that `regexp` found (`\\\\1`, `\\\\g<name>`). A file where it is not found"
-            " is left alone.",
+            "help": "`line` may use the groups that `regexp` found (`\\1`, `\\g<name>`). Where it is not found, the"
+            " file is left alone.",
         },
         "insertafter": {
             "type": "str",
@@ -50,7 +50,7 @@ SPEC = {
         },
         "insertbefore": {
             "type": "str",
-            "help": "Add the line before the last line where this regular expression is found; `BOF`: at the beginning.",
+            "help": "Add the line before the last line where this regular expression is found; `BOF`: at the start.",
         },
         "firstmatch": {"type": "bool", "default": False, "help": "Take the first line that is found, not the last."},
         "create": {"type": "bool", "default": False, "help": "Make the file, and its directory, if missing."},

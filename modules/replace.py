@@ -24,7 +24,7 @@ SPEC = {
         "replace": {
             "type": "str",
             "default": "",
-            "help": "What to put there; `\\\\1` and `\\\\g<name>` stand for groups that were found.",
+            "help": "What to put there; `\\1` and `\\g<name>` stand for groups that were found.",
         },
         "after": {
             "type": "str",

@@ -23,7 +23,7 @@ SPEC = {
             "type": "bool",
             "default": True,
             "aliases": ["mime", "mime_type", "mime-type"],
-            "help": "Ask file(1) for MIME type and encoding; `unknown` where there is none. It costs a few milliseconds.",
+            "help": "Ask file(1) for MIME type and encoding; `unknown` where there is none. It takes milliseconds.",
         },
         "get_attributes": {
             "type": "bool",
@@ -61,7 +61,10 @@ SPEC = {
                 "atime": {"type": "float", "help": "Last access, seconds since the epoch."},
                 "mtime": {"type": "float", "help": "Last change of the content."},
                 "ctime": {"type": "float", "help": "Last change of the inode."},
-                "rusr": {"type": "bool", "help": "The owner may read; likewise wusr, xusr, rgrp, wgrp, xgrp, roth, ..."},
+                "rusr": {
+                    "type": "bool",
+                    "help": "The owner may read; likewise wusr, xusr, rgrp, wgrp, xgrp, roth, ...",
+                },
                 "isuid": {"type": "bool", "help": "The set-user-id bit."},
                 "isgid": {"type": "bool", "help": "The set-group-id bit."},
                 "readable": {"type": "bool", "help": "We may read it."},

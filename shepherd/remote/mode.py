@@ -66,7 +66,9 @@ def _symbolic(text, current):
                 end += 1
             perms = actions[at + 1 : end]
             if not all(letter in "rwxXstugo" for letter in perms):
-                raise BadModeError("mode must be in octal or symbolic form", "bad symbolic permission for mode: %s" % text)
+                raise BadModeError(
+                    "mode must be in octal or symbolic form", "bad symbolic permission for mode: %s" % text
+                )
             for user in who:
                 mode = _act(mode, stat.S_ISDIR(current), user, actions[at], perms, umask)
             at = end

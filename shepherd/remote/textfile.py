@@ -44,7 +44,8 @@ class TextFile:
     def write(self, data, create=False):
         """Replace the content and set the attributes; in check mode only see what would change.
 
-        `create`: also make an empty file. A symbolic link stays one: the file that it points to is written, its own attributes are the link's.
+        `create`: also make an empty file. A symbolic link stays one: the file that it points to is written, while the
+        attributes are given to the link.
         """
         task = self.task
         desired = attributes.wanted(task)

@@ -63,7 +63,7 @@ class Tree:
         self.before = {}
         self.after = {}
         for entry in self.entries:
-            if not entry.name or entry.name.startswith("/") or ".." in entry.name.split("/"):
+            if {"", ".", ".."} & set(entry.name.split("/")):
                 task.fail("%r is no path inside a directory" % entry.name)
 
     def differing(self):

@@ -3,6 +3,7 @@
 Started by the Python of the environment that holds ansible-core. A request is {"module", "args", "check", "diff"}.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -21,14 +22,12 @@ def answer(request, out):
         module.main()
     except SystemExit:
         pass
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is the answer
         if sys.excepthook is sys.__excepthook__:
             print(json.dumps({"failed": True, "raised": type(error).__name__, "msg": str(error)}))
         else:  # a module that reports its failures by a hook of its own
-            try:
+            with contextlib.suppress(SystemExit):
                 sys.excepthook(*sys.exc_info())
-            except SystemExit:
-                pass
     sys.stdout.flush()
     os._exit(0)
 

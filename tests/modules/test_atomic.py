@@ -51,7 +51,11 @@ def alone(prepare, module, args, upload=None, uid=None, after=""):
 
 
 def content(data):
-    return {"_checksum": hashlib.sha1(data).hexdigest(), "_size": len(data), "_original_basename": "f"}
+    return {
+        "_checksum": hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+        "_size": len(data),
+        "_original_basename": "f",
+    }
 
 
 @needs_root
@@ -67,7 +71,11 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(scratch, module):
         args.update(content(b"y"), backup=True)
         upload = "y"
     result, shown = alone(
-        prepare, "lineinfile" if module == "lineinfile" else "copy", args, upload, after=f"cd {scratch}; ls -A; wc -c < f"
+        prepare,
+        "lineinfile" if module == "lineinfile" else "copy",
+        args,
+        upload,
+        after=f"cd {scratch}; ls -A; wc -c < f",
     )
     assert result["failed"] and "No space left" in result["msg"]
     assert shown.split() == ["f", "40000" if module == "backup" else "4"]

@@ -47,10 +47,14 @@ CASES = [
     Case("state of a broken link", {"b": Link("gone")}, twice(path="@/b", mode="0600")),
     Case("state of a broken link, no follow", {"b": Link("gone")}, twice(path="@/b", owner="1", follow=False)),
     Case("state of a hard link", TREE, twice(path="@/h", mode="0600"), {"h": "f"}),
-    *(Case(f"mode {mode!r}", TREE, [step(path="@/f", mode=mode), step(path="@/d", mode=mode)])
-      for mode in (0o640, 644, "640", "1777", "04755", "a+x", "u=rw,g=r,o=", "+x", "g+s", "o=g", "u=rwX,go=X")),
-    *(Case(f"bad mode {mode!r}", TREE, [step(path="@/f", mode=mode), step(path="@/f", mode=mode, check=True)])
-      for mode in ("0999", "u=zzz", "preserve", "rwx", "ug", "")),
+    *(
+        Case(f"mode {mode!r}", TREE, [step(path="@/f", mode=mode), step(path="@/d", mode=mode)])
+        for mode in (0o640, 644, "640", "1777", "04755", "a+x", "u=rw,g=r,o=", "+x", "g+s", "o=g", "u=rwX,go=X")
+    ),
+    *(
+        Case(f"bad mode {mode!r}", TREE, [step(path="@/f", mode=mode), step(path="@/f", mode=mode, check=True)])
+        for mode in ("0999", "u=zzz", "preserve", "rwx", "ug", "")
+    ),
     *(Case(f"bad {key}", TREE, twice(path="@/f", **{key: "no-such-one"})) for key in ("owner", "group")),
     Case("numeric owner", TREE, twice(path="@/f", owner="12345", group="54321")),
     Case("set-id bits lost by chown", {"f": File("", 0o6755)}, [step(path="@/f", owner="1")]),
@@ -58,16 +62,24 @@ CASES = [
     Case("link", TREE, twice(path="@/n", src="f", state="link")),
     Case("link absolute", TREE, twice(path="@/n", src="@/f", state="link")),
     Case("link changes", TREE, twice(path="@/l", src="d", state="link")),
-    Case("link src missing", TREE, [step(path="@/n", src="no", state="link"), step(path="@/l", src="no", state="link")]),
+    Case(
+        "link src missing", TREE, [step(path="@/n", src="no", state="link"), step(path="@/l", src="no", state="link")]
+    ),
     Case("link forced", TREE, twice(path="@/n", src="no", state="link", force=True)),
     Case("link forced no follow", TREE, twice(path="@/n", src="no", state="link", force=True, follow=False, owner="1")),
     Case("link without src", TREE, [step(path="@/n", state="link"), step(path="@/l", state="link")]),
     Case("link without src over file", TREE, [step(path="@/f", state="link")]),
     Case("link over file", TREE, twice(path="@/f", src="d", state="link")),
     Case("link over file forced", TREE, twice(path="@/f", src="d", state="link", force=True)),
-    Case("link over directory", TREE, [step(path="@/d", src="../f", state="link"), step(path="@/d", src="f", state="link")]),
+    Case(
+        "link over directory",
+        TREE,
+        [step(path="@/d", src="../f", state="link"), step(path="@/d", src="f", state="link")],
+    ),
     Case("link over directory forced", TREE, twice(path="@/d", src="f", state="link", force=True)),
-    Case("link over empty directory forced", {**TREE, "e": Dir()}, twice(path="@/e", src="f", state="link", force=True)),
+    Case(
+        "link over empty directory forced", {**TREE, "e": Dir()}, twice(path="@/e", src="f", state="link", force=True)
+    ),
     Case("link attributes follow", TREE, twice(path="@/n", src="f", state="link", owner="1", mode="0600")),
     Case("link attributes no follow", TREE, twice(path="@/n", src="f", state="link", owner="1", follow=False)),
     Case("link in no directory", TREE, [step(path="@/no/n", src="f", state="link", force=True, follow=False)]),
@@ -96,7 +108,9 @@ CASES = [
     Case("times of a format", TREE, twice(path="@/f", modification_time="2020", modification_time_format="%Y")),
     Case("times now", TREE, twice(path="@/f", modification_time="now")),
     Case("times of a directory", TREE, twice(path="@/d", state="directory", modification_time="200001010000.00")),
-    Case("times of a tree", TREE, twice(path="@/d", recurse=True, state="directory", modification_time="200001010000.00")),
+    Case(
+        "times of a tree", TREE, twice(path="@/d", recurse=True, state="directory", modification_time="200001010000.00")
+    ),
     Case("times of a link", TREE, twice(path="@/l", state="link", src="f", modification_time="200001010000.00")),
     Case("bad time", TREE, [step(path="@/f", modification_time="2000bogus")]),
     Case("absent file", TREE, twice(path="@/f", state="absent")),

@@ -26,7 +26,7 @@ FILES = {
 
 def find(name, **args):
     args.setdefault("paths", ["@/"])
-    return Case(f"{name} {args}" if not name else name, FILES, [Step("find", args, diff=False)])
+    return Case(name, FILES, [Step("find", args, diff=False)])
 
 
 CASES = [

@@ -34,8 +34,10 @@ FILES = {
 CASES = [
     *(Case(name, FILES, [step(path=f"@/{name}")]) for name in [*FILES, "missing"]),
     Case("without", FILES, [step(path="@/f", get_checksum=False, get_mime=False, get_attributes=False)]),
-    *(Case(sum, FILES, [step(path="@/f", checksum_algorithm=sum, get_mime=False, get_attributes=False)])
-      for sum in ("md5", "sha224", "sha256", "sha384", "sha512")),
+    *(
+        Case(algorithm, FILES, [step(path="@/f", checksum_algorithm=algorithm, get_mime=False, get_attributes=False)])
+        for algorithm in ("md5", "sha224", "sha256", "sha384", "sha512")
+    ),
     Case("follow", FILES, [step(path="@/l", follow=True, get_mime=False, get_attributes=False)]),
     Case("follow broken", FILES, [step(path="@/b", follow=True)]),
     Case("below a file", FILES, [step(path="@/f/x")]),
