@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os.path
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,12 @@ from jinja2.utils import missing
 from shepherd.errors import UndefinedVariable
 from shepherd.origin import Text
 from shepherd.templating import native
+from shepherd.templating.compiled import key_of
 from shepherd.templating.scope import Layer, Scope, Written
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from shepherd.templating.templates import Templates
 
 _DICT_METHODS = frozenset(name for name in dir(dict) if not name.startswith("_"))
@@ -243,31 +246,51 @@ class Environment(SandboxedEnvironment):
 
     # --- compiling ---
 
-    def text(self, source: str, *, escape: bool) -> Template:
-        """Compile a template. `escape`: backslashes in strings inside {{ }} stay as they are, as in playbooks."""
-        prepared = self._keep_backslashes(source) if escape and "\\" in source else source
-        with _quiet(source):
-            return self._marked(self.from_string(prepared), source)
+    def text(self, source: str) -> Template:
+        """Compile a text from a playbook: backslashes in strings inside {{ }} stand for themselves."""
+
+        def compiled() -> CodeType:
+            return self.compile(self._keep_backslashes(source) if "\\" in source else source)
+
+        return self._made("text", source, compiled, keep=isinstance(source, Text))
 
     def expression(self, source: str) -> Template:
         """Compile a bare expression, to be read with Template.value."""
-        try:
-            parser = Parser(self, source, state="variable")
-            with _quiet(source):
-                body = parser.parse_expression()
-            if not parser.stream.eos:
-                parser.fail(f"unexpected {parser.stream.current.value!r}", parser.stream.current.lineno)
-            body.set_environment(self)
-        except jinja2.TemplateSyntaxError:
-            self.handle_exception(source=source)
-        assign = nodes.Assign(nodes.Name("result", "store"), body, lineno=1)
-        return self._marked(self.from_string(nodes.Template([assign], lineno=1)), source)
 
-    @staticmethod
-    def _marked(template: Any, source: str) -> Template:
-        if any(call in source for call in _CHANGING):
-            template.changes = True
-        return template  # type: ignore[no-any-return]
+        def compiled() -> CodeType:
+            try:
+                parser = Parser(self, source, state="variable")
+                body = parser.parse_expression()
+                if not parser.stream.eos:
+                    parser.fail(f"unexpected {parser.stream.current.value!r}", parser.stream.current.lineno)
+                body.set_environment(self)
+            except jinja2.TemplateSyntaxError:
+                self.handle_exception(source=source)
+            assign = nodes.Assign(nodes.Name("result", "store"), body, lineno=1)
+            return self.compile(nodes.Template([assign], lineno=1))
+
+        return self._made("expression", source, compiled, keep=isinstance(source, Text))
+
+    def _made(self, kind: str, source: str, compiled: Callable[[], CodeType], *, keep: bool) -> Template:
+        """The template; `keep` its code for later runs."""
+        kept = self.templates.compiled if keep else None
+        key = key_of(kind, source, self._lexing()) if kept is not None else b""
+        code = kept.get(key) if kept is not None else None
+        if code is None:
+            with _quiet(source):
+                code = compiled()
+            if kept is not None:
+                kept.put(key, code)
+        made: Template = self.template_class.from_code(self, code, self.globals, None)  # type: ignore[assignment]
+        made.changes = any(call in source for call in _CHANGING)
+        return made
+
+    def _lexing(self) -> tuple[Any, ...]:
+        return (
+            *(self.block_start_string, self.block_end_string, self.variable_start_string, self.variable_end_string),
+            *(self.comment_start_string, self.comment_end_string, self.trim_blocks, self.lstrip_blocks),
+            self.newline_sequence,
+        )
 
     def _keep_backslashes(self, source: str) -> str:
         pieces = []
@@ -293,9 +316,7 @@ class Environment(SandboxedEnvironment):
         known = self._files.get(path)
         if known is not None and known[0] == source:
             return known[1]
-        with _quiet(source):
-            code = self.compile(source, path, path)
-        made = self._marked(self.template_class.from_code(self, code, self.make_globals(None), None), source)
+        made = self._made(f"file {path}", source, lambda: self.compile(source, path, path), keep=True)
         made.skipped = skipped
         self._files[path] = (source, made)
         return made

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
 from shepherd.origin import Text
 from shepherd.templating import native
+from shepherd.templating.compiled import CompiledTemplates
 from shepherd.templating.files import FileTemplates, TemplateOptions
 from shepherd.templating.scope import Scope
 
@@ -44,7 +45,11 @@ def is_template(value: Any) -> bool:
 
 
 class Templates:
-    """Compiles each template once. The keyword arguments add to Shepherd's own tables, or override them."""
+    """Compiles each template once.
+
+    `filters`, `tests`, `lookups` and `globals` add to Shepherd's own tables, or override them; `settings` are what the
+    lookup `config` tells; `cache` is the file that keeps compiled templates between runs (see `compiled`).
+    """
 
     def __init__(
         self,
@@ -54,8 +59,10 @@ class Templates:
         lookups: Mapping[str, Lookup] | None = None,
         globals: Mapping[str, Any] | None = None,  # noqa: A002  # Jinja's word for them
         settings: Mapping[str, Any] | None = None,
+        cache: str | None = None,
     ) -> None:
-        self.settings = settings or {}  # what the lookup `config` tells
+        self.compiled = CompiledTemplates(cache) if cache else None
+        self.settings = settings or {}
         self._filters = dict(filters or {})
         self._tests = dict(tests or {})
         self._lookups = dict(lookups or {})
@@ -78,6 +85,11 @@ class Templates:
     def prepare(self) -> None:
         """Import Jinja now, when there is time, and not when the first template needs it."""
         _ = self.environment
+
+    def close(self) -> None:
+        """The run is over: keep what was compiled."""
+        if self.compiled is not None:
+            self.compiled.save()
 
     # --- values ---
 
@@ -117,7 +129,7 @@ class Templates:
         variable = _VARIABLE.match(source)
         if variable and variable[1] not in _KEYWORDS:
             return self._variable(variable[1], source)
-        template = self.environment.text(source, escape=True)
+        template = self.environment.text(source)
         newlines = len(source) - len(source.rstrip("\n"))
 
         def run(scope: Scope) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shepherd.errors import UndefinedVariable
 from shepherd.origin import Origin, Text
 from shepherd.templating import OMIT, DelimitersInCondition, Layer, Scope, Templates, drop_omitted, is_template
 
@@ -142,6 +143,43 @@ def test_a_changed_file_is_compiled_again(tmp_path: Path, templates: Templates, 
     for text in ("one", "two"):
         path.write_text(text)
         assert templates.render_file(str(path), scope()) == text
+
+
+def test_compiled_templates_are_kept_between_runs(tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "templates.cache"
+    place = Origin(f"{tmp_path}/play.yml", 1, 1)
+    (tmp_path / "t.j2").write_text("{% for x in l %}\n{{ x }}{{ nosuch if x == 3 }}\n{% endfor %}\n")
+
+    def run(values: list[int]) -> Any:
+        templates = Templates(cache=str(cache))
+        scope = Scope([Layer({"l": values})], templates)
+        templates.render("{{ 'not in a file' ~ l }}", scope)
+        got = [
+            templates.render(Text("{{ l[0] }}{{ 'x' | upper }}", place), scope),
+            templates.condition(Text("l", place), scope),
+        ]
+        try:
+            got.append(templates.render_file(str(tmp_path / "t.j2"), scope))
+        finally:
+            templates.close()
+        return got
+
+    assert run([1, 2]) == ["1X", True, "1\n2\n"]
+    kept = cache.read_bytes()
+    assert cache.stat().st_mode & 0o777 == 0o600
+    assert b"not in a file" not in kept
+    assert run([4]) == ["4X", True, "4\n"]
+    assert cache.read_bytes() == kept
+    with pytest.raises(UndefinedVariable) as caught:
+        run([3])
+    assert str(caught.value.origin) == f"{tmp_path}/t.j2:2:11"
+    for damage in (kept[:50], b"", b"nonsense"):
+        cache.write_bytes(damage)
+        assert run([1])[0] == "1X"
+    cache.write_bytes(kept.replace(b"upper", b"lower"))
+    assert run([1, 2])[0] == "1x"  # so it is really used
+    cache.chmod(0o666)
+    assert run([1, 2])[0] == "1X"  # others could have written it
 
 
 def test_password_files_are_private_and_kept(tmp_path: Path, templates: Templates, scope: MakeScope) -> None:
