@@ -1,155 +1,347 @@
-"""Packages of Debian and Ubuntu."""
+"""Packages of Debian and its kin."""
+
+import re
 
 SPEC = {
     "summary": "Manage packages with apt",
-    "description": "Installs, upgrades and removes packages of Debian and its kin, with `apt-get` and `dpkg`. Nothing else"
-    " is needed on the host, python3-apt neither. Where the packages are as they should be, no program is run.",
+    "description": "Installs, upgrades and removes packages, with `apt-get` alone: python3-apt is not needed.",
     "options": {
         "name": {
             "type": "list",
             "elements": "str",
             "aliases": ["package", "pkg"],
-            "help": "Packages: `foo`, `foo:arm64`, with a version `foo=1.0`, `foo=1.0*` or `foo>=1.0`, or a pattern `foo*`."
-            " Give them all in one task rather than in a loop: that is one run of apt-get.",
+            "help": "Packages, as `name`, `name=version`, `name>=version` or `name:architecture`. `*` stands for any"
+            " text in a name or a version.",
         },
         "state": {
             "type": "str",
-            "choices": ["absent", "build-dep", "latest", "present", "fixed"],
+            "choices": ["absent", "build-dep", "fixed", "latest", "present"],
             "default": "present",
-            "help": "`latest` upgrades, too. `build-dep` installs what building the packages needs. `fixed` mends broken"
-            " dependencies.",
+            "help": "`present`: installed, in any version. `latest`: in the newest. `absent`: removed. `build-dep`: what"
+            " it takes to build them is installed. `fixed`: broken dependencies are mended.",
         },
         "update_cache": {
             "type": "bool",
             "aliases": ["update-cache"],
-            "help": "Fetch the lists of packages first, as `apt-get update` does.",
+            "help": "First fetch the lists of packages (`apt-get update`).",
         },
         "cache_valid_time": {
             "type": "int",
             "default": 0,
-            "help": "Fetch the lists only when they are older than this many seconds. Implies `update_cache`.",
+            "help": "Fetch the lists only if they are older than this many seconds.",
         },
-        "update_cache_retries": {"type": "int", "default": 5, "help": "How often to try again when fetching fails."},
+        "update_cache_retries": {"type": "int", "default": 5, "help": "How often to try to fetch the lists."},
         "update_cache_retry_max_delay": {
             "type": "int",
             "default": 12,
-            "help": "The longest pause between these tries in seconds; they double from one second on.",
+            "help": "The longest wait between two tries, in seconds; it doubles each time.",
         },
         "upgrade": {
             "type": "str",
             "choices": ["dist", "full", "no", "safe", "yes"],
             "default": "no",
-            "help": "Upgrade all packages. `safe` (or `yes`) removes none; `full` and `dist` do where that is needed.",
+            "help": "Upgrade all packages: `yes` or `safe` removes none, `full` and `dist` may.",
         },
-        "deb": {"type": "path", "help": "A package in a file on the host, or the URL of one, to install."},
-        "autoremove": {
-            "type": "bool",
-            "default": False,
-            "help": "Remove packages that came as dependencies of others and are not needed any more.",
-        },
+        "deb": {"type": "path", "help": "The path or URL of a package file to install."},
+        "autoremove": {"type": "bool", "default": False, "help": "Remove packages that nothing needs any more."},
         "autoclean": {
             "type": "bool",
             "default": False,
-            "help": "Delete packages from the cache that cannot be downloaded any more.",
+            "help": "Remove fetched packages that are in no list any more.",
         },
-        "clean": {"type": "bool", "default": False, "help": "Delete all packages from the cache, before the rest."},
-        "purge": {
-            "type": "bool",
-            "default": False,
-            "help": "Remove the configuration as well, with `state: absent`, `autoremove` or `upgrade`.",
-        },
+        "clean": {"type": "bool", "default": False, "help": "Remove all fetched packages."},
+        "purge": {"type": "bool", "default": False, "help": "With a package, remove its configuration, too."},
         "default_release": {
             "type": "str",
             "aliases": ["default-release"],
-            "help": "The release to prefer, such as `bookworm-backports`.",
+            "help": "The release that versions are taken from, as `apt-get -t` has it.",
         },
         "install_recommends": {
             "type": "bool",
             "aliases": ["install-recommends"],
-            "help": "Install recommended packages, too. By default as the host is configured.",
+            "help": "Whether to install what packages recommend. The default is the host's.",
         },
+        "only_upgrade": {"type": "bool", "default": False, "help": "Leave packages out that are not installed yet."},
         "force": {
             "type": "bool",
             "default": False,
-            "help": "Go ahead with what may harm: packages that nobody signed, older versions, held ones.",
+            "help": "Do what apt warns of: downgrade, change held packages, remove essential ones, trust unsigned"
+            " lists.",
         },
         "allow_unauthenticated": {
             "type": "bool",
             "default": False,
             "aliases": ["allow-unauthenticated"],
-            "help": "Install packages although nobody known has signed them.",
+            "help": "Install packages that nobody signed.",
         },
         "allow_downgrade": {
             "type": "bool",
             "default": False,
             "aliases": ["allow-downgrade", "allow_downgrades", "allow-downgrades"],
-            "help": "Replace a package by an older version, where one is asked for.",
+            "help": "Install an older version than there is.",
         },
-        "allow_change_held_packages": {
-            "type": "bool",
-            "default": False,
-            "help": "Change packages that are on hold.",
-        },
-        "dpkg_options": {
-            "type": "str",
-            "default": "force-confdef,force-confold",
-            "help": "Options for dpkg, separated by commas. By default configuration files that were edited stay.",
-        },
-        "lock_timeout": {
-            "type": "int",
-            "default": 60,
-            "help": "How many seconds to wait while another program, such as unattended-upgrades, holds apt's lock.",
-        },
-        "only_upgrade": {"type": "bool", "default": False, "help": "Leave packages alone that are not installed."},
+        "allow_change_held_packages": {"type": "bool", "default": False, "help": "Change packages that are on hold."},
         "fail_on_autoremove": {
             "type": "bool",
             "default": False,
-            "help": "Fail rather than remove a package to install or upgrade others.",
+            "help": "Fail rather than install something that takes other packages away.",
         },
         "force_apt_get": {
             "type": "bool",
             "default": False,
-            "help": "Use apt-get for `upgrade`, even where aptitude is installed.",
+            "help": "Upgrade with `apt-get` even if `aptitude` is installed.",
+        },
+        "dpkg_options": {
+            "type": "str",
+            "default": "force-confdef,force-confold",
+            "help": "Options for dpkg without their dashes, separated by commas. The default keeps changed"
+            " configuration.",
+        },
+        "lock_timeout": {
+            "type": "int",
+            "default": 60,
+            "help": "Seconds to wait while another program manages packages.",
         },
         "policy_rc_d": {
             "type": "int",
-            "help": "The exit status of `/usr/sbin/policy-rc.d` during the task; 101 keeps services from being started.",
+            "help": "What policy-rc.d answers meanwhile; 101 keeps packages from starting their services.",
         },
     },
     "constraints": {"mutually_exclusive": [["deb", "name", "upgrade"]]},
     "identity": ["name"],
     "absent": {"state": "absent"},
     "returns": {
-        "cache_updated": {"type": "bool", "help": "Whether the lists of packages were fetched."},
-        "cache_update_time": {"type": "int", "help": "When that was last done, in seconds since 1970; 0 if unknown."},
-        "stdout": {"type": "str", "help": "What apt-get wrote to its standard output."},
-        "stderr": {"type": "str", "help": "What apt-get wrote to its standard error."},
+        "cache_updated": {"type": "bool", "help": "Whether the lists were fetched.", "sample": True},
+        "cache_update_time": {
+            "type": "int",
+            "help": "When they were last, in seconds since 1970.",
+            "sample": 1425828348,
+        },
+        "stdout": {"type": "str", "help": "What apt wrote to its standard output."},
+        "stderr": {"type": "str", "help": "What apt wrote to its standard error."},
     },
     "check": "full",
     "diff": "full",
     "platforms": ["debian"],
     "since": "0.1",
-    "notes": [
-        "Services of new packages are started as the distribution does; `policy_rc_d: 101` prevents it.",
-    ],
+    "notes": ["That a package is installed is seen in dpkg's own records, in a few milliseconds."],
     "examples": """
-- name: A web server, from lists that are not older than an hour
+- name: A web server, from lists not older than an hour
   apt:
-    name: [nginx, "openssl>=3.0"]
+    name: [nginx, "openssl>=3"]
     update_cache: true
     cache_valid_time: 3600
 
-- name: All security fixes
+- name: Everything up to date
   apt:
     upgrade: dist
+    update_cache: true
     autoremove: true
-
-- name: A package that is in no repository
-  apt:
-    deb: https://example.org/releases/tool_1.2_amd64.deb
 """,
 }
 
+REQUEST = re.compile(r"([^=<>]+?)\s*(>?=)\s*(.+)$")
+GLOB = re.compile(r"[*?\[]")
+
+
+class Request:
+    """A package asked for: its name, and the version if that matters."""
+
+    def __init__(self, text):
+        found = REQUEST.match(text)
+        self.text = text
+        self.name, self.operator, self.version = found.groups() if found else (text, None, None)
+
+    def accepts(self, version):
+        """Whether the version is one that is asked for."""
+        if self.operator is None:
+            return True
+        if self.operator == ">=":
+            from shepherd.remote import dpkg
+
+            return dpkg.compare(version, self.version) >= 0
+        if GLOB.search(self.version):
+            import fnmatch
+
+            return fnmatch.fnmatchcase(version, self.version)
+        return version == self.version
+
 
 def run(task):
-    task.fail("apt cannot be run yet")
+    from shepherd.remote import apt_get
+
+    args = task.args
+    apt = apt_get.Apt(task)
+    names = [name.strip() for name in args["name"] or ()]
+    for name in names:
+        if not name or "/" in name:  # apt-get would take it for a file, or for a release after the slash
+            task.fail("No package matching '%s' is available" % name)
+    if args["clean"]:
+        apt.clean()
+        if not (names or args["deb"] or args["update_cache"] or args["autoclean"] or args["autoremove"]):
+            return apt.result
+    updated = apt.update()
+    if args["upgrade"] != "no" or ("*" in names and args["state"] == "latest"):
+        return _upgrade(task, apt)
+    if args["deb"]:
+        from shepherd.remote import deb_file
+
+        deb_file.install(task, apt)
+    elif names and args["state"] == "absent":
+        _remove(task, apt, names)
+    elif names:
+        _install(task, apt, names)
+    elif args["state"] == "fixed":
+        apt.change("install", options=["--fix-broken"] + _install_options(args))
+    elif args["autoclean"] or args["autoremove"]:
+        _clean_up(task, apt)
+    else:
+        apt.result["changed"] = apt.result["changed"] or updated
+    return apt.result
+
+
+def _install_options(args):
+    options = []
+    if args["install_recommends"] is not None:
+        options += ["-o", "APT::Install-Recommends=%s" % ("yes" if args["install_recommends"] else "no")]
+    for option, word in (
+        ("autoremove", "--auto-remove"),
+        ("only_upgrade", "--only-upgrade"),
+        ("fail_on_autoremove", "--no-remove"),
+    ):
+        if args[option]:
+            options.append(word)
+    return options
+
+
+def _upgrade(task, apt):
+    from shepherd.remote import programs
+
+    args = task.args
+    kind = args["upgrade"] if args["upgrade"] != "no" else "yes"
+    options = _install_options(args)
+    if kind != "dist" and not args["force_apt_get"] and programs.find("aptitude"):
+        apt.change("full-upgrade" if kind == "full" else "safe-upgrade", program="aptitude")
+    elif kind in ("dist", "full"):
+        apt.change("dist-upgrade", options=options)
+    else:
+        apt.change("upgrade", options=["--with-new-pkgs"] + options)
+    apt.result["msg"] = apt.result["stdout"]
+    return apt.result
+
+
+def _clean_up(task, apt):
+    """Without packages to install or to remove."""
+    out = ""
+    changed = False
+    for option, mark in (("autoclean", "\nDel "), ("autoremove", "The following packages will be REMOVED")):
+        if task.args[option]:
+            apt.change(option, options=["--purge"] if task.args["purge"] and option == "autoremove" else [])
+            out += apt.result["stdout"]
+            changed = changed or mark in apt.result["stdout"]
+    apt.result.update(changed=changed, stdout=out)
+
+
+def _install(task, apt, names):
+    from shepherd.remote import dpkg
+
+    args = task.args
+    status = dpkg.Status()
+    requests = []
+    for name in names:
+        requests += _expanded(task, apt, Request(name))
+    if args["state"] in ("build-dep", "fixed"):
+        options = _install_options(args) + (["--fix-broken"] if args["state"] == "fixed" else [])
+        apt.change("build-dep" if args["state"] == "build-dep" else "install", [one.name for one in requests], options)
+        return
+    wanted, present = [], []
+    policy = apt.policy([one.name for one in requests]) if args["state"] == "latest" else {}
+    for request in requests:
+        found = status.package(request.name)
+        installed = found.version if found and found.installed else None
+        if installed is None and (args["only_upgrade"] or _provided(status, apt, request)):
+            continue
+        if installed is not None:
+            present.append(found)
+            if _satisfied(task, request, installed, policy):
+                continue
+        wanted.append(_chosen(task, apt, request, policy))
+    if wanted:
+        apt.change("install", wanted, _install_options(args))
+    elif task.diff:
+        apt.result["diff"] = {"prepared": ""}
+    apt.mark_manual([package.name for package in dpkg.automatic(present)])
+
+
+def _expanded(task, apt, request):
+    """A pattern of names as the requests for the packages that match it."""
+    if not GLOB.search(request.name):
+        return [request]
+    import fnmatch
+
+    found = sorted(name for name in apt.known_names() if fnmatch.fnmatchcase(name, request.name))
+    if not found:
+        task.fail("No package(s) matching '%s' available" % request.name)
+    return [Request(name + (request.operator or "") + (request.version or "")) for name in found]
+
+
+def _provided(status, apt, request):
+    """Whether it is a name that an installed package provides, and no package of its own has."""
+    if request.operator or not status.provided(request.name):
+        return False
+    return apt.policy([request.name]).get(request.name, (None,))[0] is None
+
+
+def _satisfied(task, request, installed, policy):
+    """Whether the installed version will do."""
+    if task.args["state"] != "latest":
+        return request.accepts(installed)
+    candidate, versions = policy.get(request.name, (None, []))
+    if request.operator:
+        best = next((version for version in versions if request.accepts(version)), None)
+        return best is None or best == installed
+    return candidate is None or candidate == installed
+
+
+def _chosen(task, apt, request, policy):
+    """The request as apt-get takes it, a pattern or a least version replaced by the version that it leads to."""
+    if request.operator is None:
+        return request.name
+    if request.operator == "=" and not GLOB.search(request.version):
+        return "%s=%s" % (request.name, request.version)
+    candidate, versions = (policy or apt.policy([request.name])).get(request.name, (None, []))
+    if not versions:
+        task.fail("No package matching '%s' is available" % request.name)
+    best = candidate if candidate and request.accepts(candidate) else None
+    best = best or next((version for version in versions if request.accepts(version)), None)
+    if best is None:
+        task.fail("no available installation candidate for %s" % request.text, **apt.result)
+    return "%s=%s" % (request.name, best)
+
+
+def _remove(task, apt, names):
+    from shepherd.remote import dpkg
+
+    args = task.args
+    status = dpkg.Status()
+    for key in ("cache_updated", "cache_update_time"):
+        apt.result.pop(key)
+    wanted = []
+    for name in names:
+        request = Request(name)
+        if GLOB.search(request.name):
+            import fnmatch
+
+            wanted += [one for one in status.names() if fnmatch.fnmatchcase(one, request.name)]
+            continue
+        found = status.package(request.name)
+        if found is None:
+            continue
+        if (found.installed and request.accepts(found.version)) or (found.config and args["purge"]):
+            wanted.append(request.name)
+    if not wanted:
+        if task.diff:
+            apt.result["diff"] = {"prepared": ""}
+        return
+    options = [word for option, word in (("purge", "--purge"), ("autoremove", "--auto-remove")) if args[option]]
+    apt.change("remove", wanted, options)
