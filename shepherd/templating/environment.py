@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os.path
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,10 @@ from shepherd.origin import Text
 from shepherd.templating import native
 from shepherd.templating.compiled import key_of
 from shepherd.templating.scope import Layer, Scope, Written
+from shepherd.templating.undefined import Undefined
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import CodeType
 
     from shepherd.templating.templates import Templates
@@ -34,75 +35,6 @@ if TYPE_CHECKING:
 _DICT_METHODS = frozenset(name for name in dir(dict) if not name.startswith("_"))
 _MAPPING_METHODS = frozenset({"get", "items", "keys", "values"})
 _OURS = frozenset({"origin", "literal"})  # what our strings, lists and dicts have and Python's have not
-
-
-class Unresolved(jinja2.UndefinedError):
-    """An undefined value was used. `name` is what was asked for, `owner` what it was asked of (or None)."""
-
-    def __init__(self, name: Any, owner: Any, message: str) -> None:
-        super().__init__(message)
-        self.name = name
-        self.owner = owner
-
-
-class Undefined(jinja2.StrictUndefined):
-    """Any use raises, but its attributes and items are undefined too, so that `a.b.c is defined` can be asked."""
-
-    __slots__ = ("cause",)
-
-    def __init__(
-        self,
-        hint: str | None = None,
-        obj: Any = missing,
-        name: str | None = None,
-        exc: Any = None,
-        cause: UndefinedVariable | None = None,
-    ) -> None:
-        chosen: Any = self._error if exc is None or exc is jinja2.UndefinedError else exc
-        super().__init__(hint, obj, name, chosen)
-        self.cause = cause
-
-    def _error(self, message: str | None = None) -> Exception:
-        if self.cause is not None:
-            return self.cause
-        owner = None if self._undefined_obj is missing else self._undefined_obj
-        return Unresolved(self._undefined_name, owner, message or self._undefined_message)
-
-    @property
-    def _undefined_message(self) -> str:
-        if self._undefined_hint:
-            return self._undefined_hint
-        name, owner = self._undefined_name, self._undefined_obj
-        if owner is missing:
-            return f"{name!r} is undefined"
-        if isinstance(owner, Mapping) and type(owner).__name__ == "HostVars":
-            return f"\"hostvars['{name}']\" is undefined"
-        kind = _kind(owner)
-        if not isinstance(name, str):
-            return f"{kind} has no element {name!r}"
-        return f"{kind!r} has no attribute {name!r}"
-
-    def __getattr__(self, name: str) -> Any:
-        if name[:2] == "__":
-            raise AttributeError(name)
-        return self
-
-    def __getitem__(self, key: Any) -> Any:
-        return self
-
-    def __repr__(self) -> str:
-        raise self._error()
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "None"
-    for plain in (dict, list, str):
-        if isinstance(value, plain):
-            return f"{plain.__name__} object"
-    if isinstance(value, Scope):
-        return "hostvars object"
-    return f"{type(value).__name__} object"
 
 
 class Context(JinjaContext):

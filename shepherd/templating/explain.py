@@ -11,8 +11,8 @@ from jinja2.exceptions import SecurityError
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
 from shepherd.origin import Origin, Text
 from shepherd.templating import catalogue
-from shepherd.templating.environment import Unresolved
 from shepherd.templating.files import HEADER
+from shepherd.templating.undefined import Unresolved
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_context
 
-from shepherd.templating.environment import Context, Undefined
+from shepherd.templating.undefined import Undefined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from shepherd.templating.environment import Context
 
 
 @pass_context

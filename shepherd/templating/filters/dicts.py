@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shepherd.templating.environment import Undefined
 from shepherd.templating.filters.lists import flatten
+from shepherd.templating.undefined import Undefined
 
 _MERGES = ("replace", "keep", "append", "prepend", "append_rp", "prepend_rp")
 

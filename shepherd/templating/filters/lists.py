@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import random as randomness
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import pass_environment
 from jinja2.filters import do_max, do_min, do_unique, sync_do_groupby
 
-from shepherd.templating.environment import Environment, Undefined
+from shepherd.templating.undefined import Undefined
+
+if TYPE_CHECKING:
+    from shepherd.templating.environment import Environment
 
 
 def flatten(value: Iterable[Any], levels: int | None = None, skip_nulls: bool = True) -> list[Any]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from shepherd.templating.environment import Undefined
 from shepherd.templating.native import Verbatim
 from shepherd.templating.scope import Scope
+from shepherd.templating.undefined import Undefined
 
 
 def _encode(value: Any) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import soft_str
 
 from shepherd.origin import Mapping, Sequence, Text
-from shepherd.templating.environment import Undefined
 from shepherd.templating.native import Verbatim
 from shepherd.templating.scope import Scope
+from shepherd.templating.undefined import Undefined
 
 
 def to_bool(value: Any) -> Any:

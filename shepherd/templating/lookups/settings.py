@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import TemplateError, UndefinedVariable, nearest
-from shepherd.templating.environment import Undefined
+from shepherd.templating.undefined import Undefined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shepherd.templating.environment import Undefined
+from shepherd.templating.undefined import Undefined
 
 
 def _result(name: str, value: Any) -> Mapping[str, Any]:
