@@ -5,7 +5,6 @@ environment with ansible-core.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from shepherd.spec import load_spec
 from shepherd.transport import Endpoint
 from shepherd.transport.local import LocalTransport
 
-pytest.register_assert_rewrite("cases")
+pytest.register_assert_rewrite("module_cases")
 
 HERE = Path(__file__).parent
 
@@ -106,12 +105,10 @@ def oracle():
 
 @pytest.fixture
 def scratch():
-    """An empty folder whose path is the same in every run, so that recorded results can name it."""
+    """An empty folder. Its path is of the same length in every run: a link's size is in recorded results."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    path = Path("/tmp/shepherd-modules-test") / worker
+    path = Path(f"/tmp/shepherd-modules-{worker:-<4}")
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
+    path.mkdir()
     yield path
     shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        path.parent.rmdir()

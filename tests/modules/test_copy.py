@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from cases import Case, Dir, File, Link, Step, check, snapshot
+from module_cases import Case, Dir, File, Link, Step, check, snapshot
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 SMALL = 16 * 1024

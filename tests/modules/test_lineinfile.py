@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from cases import Case, Dir, File, Link, Step, check
+from module_cases import Case, Dir, File, Link, Step, check
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 

@@ -95,7 +95,7 @@ def snapshot(root):
 def scrubbed(value, root=""):
     """A result without what differs from run to run."""
     if isinstance(value, dict):
-        kept = {key: scrubbed(item, root) for key, item in value.items() if key not in DROPPED}
+        kept = {scrubbed(key, root): scrubbed(item, root) for key, item in value.items() if key not in DROPPED}
         if kept.get("state") == "directory":
             kept.pop("size", None)
         return {key: ("<time>" if key in ("mtime", "atime") else item) for key, item in kept.items()}
