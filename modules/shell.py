@@ -43,7 +43,7 @@ SPEC = {
     ],
     "examples": """
 - name: Count the users
-  shell: cut -d: -f1 /etc/passwd | wc -l
+  shell: "cut -d: -f1 /etc/passwd | wc -l"
 
 - name: Something only bash can
   shell: cat <(sort one) <(sort two) > both

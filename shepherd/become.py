@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shepherd import boot, sources
 from shepherd.errors import ShepherdError, nearest
@@ -23,8 +22,7 @@ class BecomeError(LinkError):
     """The other user could not be become: the task fails, the connection stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class Become:
+class Become(NamedTuple):
     """Whom to become and how. Hashable: one helper is kept for each distinct one. `flags` None: the method's own."""
 
     method: str = "sudo"
@@ -34,8 +32,7 @@ class Become:
     exe: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """One way to become a user. `words` builds the command from flags, user, prompt and the command to run."""
 
     exe: str

@@ -14,10 +14,9 @@ import importlib.util
 import marshal
 import re
 import zlib
-from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -28,8 +27,7 @@ BYTECODE = importlib.util.MAGIC_NUMBER.hex()
 PLAIN = 2  # the version of marshal's format that every Python 3 reads
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class Source(NamedTuple):
     """One file of target code. `closure` is every other source that it may import, itself left out.
 
     `own` is True for Shepherd's: the helper imports those itself. A user's module is only ever imported in the process
@@ -38,11 +36,17 @@ class Source:
 
     name: str  # dotted, as it is imported on the target
     path: str  # what tracebacks call it, too
-    text: bytes = field(repr=False)
+    text: bytes
     digest: str
     own: bool
     package: bool = False
-    closure: tuple[Source, ...] = field(default=(), repr=False)
+    closure: tuple[Source, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def packed(self, bytecode: str) -> bytes:
         """The body of its SOURCE frames for a target that reads `bytecode` (from the hello)."""

@@ -50,7 +50,7 @@ class Cursor:
 
     def __init__(self, root: Block) -> None:
         self._stack = [_Frame(root, ())]
-        self._roles: dict[str, Role] = {}  # by key: the use of a role that ran, or runs
+        self._roles: dict[str, Role] = {}  # by key: the use of a role that ran
         self.failed = False
 
     def peek(self) -> tuple[Position, Task] | None:
@@ -79,7 +79,11 @@ class Cursor:
         role = block.role
         if role is None or role.allow_duplicates:
             return False
-        return self._roles.setdefault(role.key, role) is not role
+        return self._roles.get(role.key, role) is not role
+
+    def ran(self, role: Role) -> None:
+        """A task of this use of a role was run, not skipped: that makes it count as used."""
+        self._roles.setdefault(role.key, role)
 
     def advance(self) -> None:
         """The task that `peek` shows is done."""

@@ -118,6 +118,9 @@ class Batch:
         """Keep what a host answered and move it on. True where it failed and nothing rescued it."""
         state = outcome.state
         effects.keep(self.run, outcome, task, sharing)
+        if task.role is not None and outcome.status != "skipped":
+            for each in sharing:
+                self.cursors[each.name].ran(task.role)
         counts = state.counts
         status = outcome.status
         if status == "unreachable" and not outcome.ignored:

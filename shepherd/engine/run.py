@@ -39,16 +39,16 @@ class Run:
     """Lives for one command. The engine's parts find one another here; none of them keeps the user's data twice."""
 
     def __init__(self, inventory: Inventory, templates: Templates, options: Options, emit: Emit) -> None:
-        self.inventory = inventory
-        self.templates = templates
-        self.options = options
-        self.emit = emit
-        self.playbook_dir = os.getcwd()  # noqa: PTH109  # a string, as the variable of that name is
+        self.inventory: Inventory = inventory
+        self.templates: Templates = templates
+        self.options: Options = options
+        self.emit: Emit = emit
+        self.playbook_dir: str = os.getcwd()  # noqa: PTH109  # a string, as the variable of that name is
         self.inventory_base = self.playbook_dir
         self.connections = Connections()
         self.variables = Variables(self)
         self.router = Router(self)
-        self.hostvars = HostVars(self)
+        self.hostvars: HostVars = HostVars(self)
         self.static_args: dict[Task, tuple[Spec, dict[str, Any]]] = {}
         self.digests: dict[tuple[str, int, int, int], str] = {}  # SHA-1 of local files, by path, inode, size, mtime
         self.files: dict[str, Any] = {}  # documents read while running (vars_files, include_vars), by path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shepherd.transport import paramiko_lazily
 from shepherd.transport.known_hosts import match_pattern
@@ -15,8 +15,7 @@ _HOST = 2
 _KEY_FIELDS = {"ssh-rsa": 2, "ssh-ed25519": 1} | {f"ecdsa-sha2-nistp{size}": 2 for size in (256, 384, 521)}
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(NamedTuple):
     """A parsed certificate. `key` and `authority` are plain public key blobs; times are seconds since 1970."""
 
     key: bytes

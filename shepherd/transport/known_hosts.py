@@ -14,11 +14,10 @@ import hashlib
 import hmac
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shepherd.transport.ssh_errors import Refused
 
@@ -29,8 +28,7 @@ MARKERS = ("@cert-authority", "@revoked")
 _HASH = "|1|"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line. `names` is the first field as written; `key` the decoded blob."""
 
     marker: str  # "" or one of MARKERS

@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shepherd.origin import Origin
 from shepherd.transport.known_hosts import match_list, match_pattern
@@ -36,8 +36,7 @@ _LINE = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:\s*=\s*|\s+|$)(.*)', re.DOTAL
 _CRITERION = re.compile(r'\s*(!?)([A-Za-z]+)(?:(?:\s*=\s*|\s+)(?:"((?:\\.|[^"\\])*)"|([^\s"]\S*)))?')
 
 
-@dataclass(frozen=True, slots=True)
-class Directive:
+class Directive(NamedTuple):
     """One line: the keyword in lower case, and the rest of the line as it was written."""
 
     keyword: str
