@@ -10,15 +10,15 @@ SPEC = {
             "type": "list",
             "elements": "str",
             "aliases": ["package", "pkg"],
-            "help": "Packages, as `name`, `name=version`, `name>=version` or `name:architecture`. `*` stands for any"
+            "help": "Packages, as `name`, `name=version`, `name>=version` or `name:architecture`; `*` stands for any"
             " text in a name or a version.",
         },
         "state": {
             "type": "str",
             "choices": ["absent", "build-dep", "fixed", "latest", "present"],
             "default": "present",
-            "help": "`present`: installed, in any version. `latest`: in the newest. `absent`: removed. `build-dep`: what"
-            " it takes to build them is installed. `fixed`: broken dependencies are mended.",
+            "help": "`present`: installed, in any version. `latest`: in the newest. `absent`: removed. `build-dep`:"
+            " what it takes to build them is installed. `fixed`: broken dependencies are mended.",
         },
         "update_cache": {
             "type": "bool",
