@@ -46,7 +46,7 @@ async def run(step: Step) -> dict[str, Any]:
     source = step.find("templates", args["src"])
     if os.path.isdir(source):
         raise ShepherdError(f"{source} is a directory; a template is a file", origin=step.task.origin)
-    options = TemplateOptions(**{name: args[name] for name in OF_JINJA}, destination=args["dest"])
+    options = TemplateOptions(**{name: args[name] for name in OF_JINJA}, destination=args["dest"], name=args["src"])
     encoding = args["output_encoding"]
     text = step.run.templates.render_file(source, step.scope, options=options)
     sent = {name: args[name] for name in OF_COPY}

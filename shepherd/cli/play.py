@@ -66,8 +66,9 @@ def main(options: argparse.Namespace) -> int:
 async def _play(options: argparse.Namespace, settings: Options, known: Inventory, report: Any) -> int:
     from shepherd.engine.run import Run
     from shepherd.templating import Templates
+    from shepherd.templating.compiled import default_path
 
-    run = Run(known, Templates(), settings, report.emit)
+    run = Run(known, Templates(cache=default_path()), settings, report.emit)
     try:
         playbooks = run.load(options.words)
         code = await run.play_all(playbooks)

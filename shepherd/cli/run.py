@@ -79,8 +79,9 @@ async def _run(options: argparse.Namespace, settings: Options, known: Inventory,
     from shepherd.engine.run import Run
     from shepherd.playbook.model import Playbook
     from shepherd.templating import Templates
+    from shepherd.templating.compiled import default_path
 
-    run = Run(known, Templates(), settings, report.emit)
+    run = Run(known, Templates(cache=default_path()), settings, report.emit)
     play = _play_of(options.pattern, _task(options.module_name, options.args, run.library))
     try:
         code = await run.play_all([Playbook("ad hoc", (play,))])

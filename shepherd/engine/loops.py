@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
 from shepherd.origin import origin_of
-from shepherd.templating import Scope, Templates, is_template
+from shepherd.templating import Scope, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,17 +29,11 @@ def items(loop: Loop, scope: Scope, templates: Templates) -> list[Any]:
             if isinstance(found, dict)
             else None,
         )
-    if isinstance(written, str) and not is_template(written) and not loop.lookup.endswith(_TAKES_TEXT):
-        written = "{{ " + written + " }}"  # `with_items: packages` names a variable
     terms = templates.render(written, scope)
     if not isinstance(terms, (list, tuple)):
         terms = [terms]
     found = templates.lookup(loop.lookup, list(terms), scope, wantlist=True)
     return [list(item) if isinstance(item, tuple) else item for item in found]
-
-
-# Lookups whose term is a text of its own, not the name of a variable.
-_TAKES_TEXT = ("fileglob", "file", "lines", "pipe", "sequence", "first_found", "env", "inventory_hostnames", "filetree")
 
 
 def scopes(

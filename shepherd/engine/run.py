@@ -135,6 +135,7 @@ class Run:
                         return self.exit_code()
         finally:
             self.connections.close()
+            self.templates.close()
         return self.exit_code()
 
     def exit_code(self) -> int:
