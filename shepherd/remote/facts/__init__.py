@@ -168,7 +168,7 @@ KINDS = {
         False,
     ),
     "loadavg": Kind(_clock, "load", "", "", False),
-    "systemd": Kind(_managers, "systemd", "", "platform", False),
+    "systemd": Kind(_managers, "systemd", "", "", False),
     "iscsi": Kind(_storage, "iscsi", "", "", False),
     "nvme": Kind(_storage, "nvme", "", "", False),
     "fibre_channel_wwn": Kind(_storage, "fibre_channel", "", "", False),
