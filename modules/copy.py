@@ -31,7 +31,7 @@ SPEC = {
             "help": "The file or directory to copy: on the controller, looked for in `files/`, or on the target with"
             " `remote_src`. Of a directory that ends in `/` only what is inside is copied.",
         },
-        "content": {"type": "str", "help": "The content itself, in place of `src`. Data becomes JSON."},
+        "content": {"type": "raw", "help": "The content itself, in place of `src`. Data becomes JSON."},
         "dest": {
             "type": "path",
             "required": True,
@@ -337,10 +337,7 @@ def _uploaded_tree(task):
         differing = whole.differing()
         if differing and task.upload is None and not task.check:
             return {"changed": False, "need": differing}
-    if not os.path.isdir(args["dest"]):
-        whole.changed = True
-        _make_directories(task, args["dest"])
-    whole.bring(differing)
+    _bring(task, whole, args["dest"], differing)
     result = {"dest": os.path.join(args["dest"], ""), "src": args["src"], "changed": whole.changed}
     if task.diff and whole.before:
         result["diff"] = {"before": whole.before, "after": whole.after}
@@ -378,13 +375,7 @@ def _local_tree(task):
     entries = tree.scan(src, bool(args["local_follow"]))
     whole = tree.Tree(task, place, entries, desired, write)
     differing = whole.differing()
-    made = not os.path.isdir(place)
-    if made:
-        whole.changed = True
-        _make_directories(task, place)
-        if not task.check:
-            attributes.apply(task, place, {"mode": mode})
-    whole.bring(differing)
+    made = _bring(task, whole, place, differing, mode)
     asked = attributes.wanted(task)
     if asked.get("mode") == "preserve":
         asked["mode"] = mode
@@ -395,6 +386,23 @@ def _local_tree(task):
         result["diff"] = {"before": whole.before, "after": whole.after}
     result.update(attributes.info(shown))
     return result
+
+
+def _bring(task, whole, place, differing, mode=None):
+    """Put a tree in its place. True where that had to be made; `mode` is what it then gets."""
+    made = not os.path.isdir(place)
+    if made:
+        if os.path.lexists(place.rstrip("/")):
+            task.fail("can not copy a directory to %s: it is no directory" % place)
+        whole.changed = True
+        _make_directories(task, place)
+        if mode is not None and not task.check:
+            attributes.apply(task, place, {"mode": mode})
+    try:
+        whole.bring(differing)
+    except OSError as error:
+        task.fail("could not copy all of the directory: %s" % error)
+    return made
 
 
 def _check_local_parent(task, dest):

@@ -381,6 +381,17 @@ def test_a_tree_that_is_in_the_way_of_itself(scratch, run):
     assert result["failed"] and "sub" in result["msg"] and "exception" not in result
 
 
+def test_a_tree_goes_to_no_file(scratch, run):
+    (scratch / "n").write_text("x")
+    result = Source(run, FOLDER).to(scratch / "n")
+    assert result["failed"] and result["msg"] == f"can not copy a directory to {scratch}/n: it is no directory"
+    result = Source(run, FOLDER).to(scratch / "n/below")
+    assert result["failed"] and "exception" not in result
+    (scratch / "s").mkdir()
+    result = run("copy", {"src": f"{scratch}/s/", "dest": f"{scratch}/n", "remote_src": True})
+    assert result["failed"] and "exception" not in result
+
+
 def test_a_tree_whose_content_broke_on_its_way(scratch, run):
     source = Source(run, FOLDER)
     source.contents["sub/b"] = b"broken"
