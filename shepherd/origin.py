@@ -17,7 +17,7 @@ class Origin(NamedTuple):
     column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
 
 
 class Text(str):

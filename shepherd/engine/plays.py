@@ -54,6 +54,7 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
             _vars_files(run, play, state)
         run.batch = batch
         await warm.up(run, plan, batch)
+        await run.checked()
         going = await Batch(run, play, batch, plan, force_handlers=force).play_out()
         if run.end_play:
             run.end_play = False

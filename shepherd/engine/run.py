@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from shepherd.engine import syntax
 from shepherd.engine.connections import Connections
 from shepherd.engine.magic import HostVars
 from shepherd.engine.router import Router
@@ -62,6 +64,7 @@ class Run:
         self.play: Play | None = None
         self.taking_part = TakingPart([])
         self._states: dict[str, HostState] = {}
+        self._checking: asyncio.Task[None] | None = None
         self.started = time.monotonic()
 
     def load(self, paths: Sequence[str]) -> list[Playbook]:
@@ -126,6 +129,8 @@ class Run:
         """Play them in order; the exit code."""
         from shepherd.engine.plays import play_on_hosts
 
+        # in another thread: meanwhile the first play's hosts shake hands
+        self._checking = asyncio.create_task(asyncio.to_thread(self._check, playbooks))
         try:
             for playbook in playbooks:
                 self.emit(PlaybookStart(playbook.path))
@@ -134,9 +139,20 @@ class Run:
                     if not await play_on_hosts(self, play):
                         return self.exit_code()
         finally:
+            self._checking.cancel()
             self.connections.close()
             self.templates.close()
         return self.exit_code()
+
+    async def checked(self) -> None:
+        """Returns when the templates of all plays are known to be well written. Raises TemplateError."""
+        if self._checking is not None:
+            await asyncio.shield(self._checking)
+
+    def _check(self, playbooks: list[Playbook]) -> None:
+        for playbook in playbooks:
+            for play in playbook.plays:
+                syntax.check(play, self.templates)
 
     def exit_code(self) -> int:
         """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""

@@ -91,6 +91,27 @@ class Templates:
         if self.compiled is not None:
             self.compiled.save()
 
+    def check(self, text: str) -> None:
+        """Parse a template, and render nothing: bad syntax is met before anything runs. Raises TemplateError."""
+        if text in self._programs or _VARIABLE.match(text) or not is_template(text):
+            return
+        try:
+            self.environment.parse(text)
+        except Exception as error:  # noqa: BLE001  # as in render
+            raise self._explained(error, text, Scope((), self)) from None
+
+    def check_condition(self, text: str) -> None:
+        """As `check`, for the bare expression of a condition."""
+        if is_template(text):
+            self.check(text)
+            return
+        if text in self._expressions or text.isidentifier():
+            return
+        try:
+            self.environment.parse("{{ " + text + "\n}}")
+        except Exception as error:  # noqa: BLE001  # as in render
+            raise self._explained(error, text, Scope((), self)) from None
+
     # --- values ---
 
     def render(self, value: Any, scope: Scope) -> Any:
