@@ -67,6 +67,10 @@ SPEC = {
     "check": "full",
     "diff": "full",
     "since": "0.1",
+    "notes": [
+        "A symbolic link stays one: the file that it points to is edited, owner and group are given to the link.",
+        "Of several blocks with the same marker the last one is managed.",
+    ],
     "examples": """
 - name: Names for addresses
   blockinfile:

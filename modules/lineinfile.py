@@ -72,6 +72,10 @@ SPEC = {
     "check": "full",
     "diff": "full",
     "since": "0.1",
+    "notes": [
+        "A symbolic link stays one: the file that it points to is edited, owner and group are given to the link.",
+        "With `firstmatch`, a line further down than the first match of `insertafter` does not count as there.",
+    ],
     "examples": """
 - name: No root logins with a password
   lineinfile:

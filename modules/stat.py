@@ -84,6 +84,7 @@ SPEC = {
     "check": "full",
     "diff": "none",
     "since": "0.1",
+    "notes": ["With `follow`, MIME type and flags are those of what the link points to, too."],
     "examples": """
 - name: Is there a lock?
   stat:
