@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 async def send(step: Step, source: str, args: dict[str, Any]) -> dict[str, Any]:
     """`source` ends in a slash: its content goes to dest; else the folder itself goes into dest."""
-    follow = args["local_follow"]
+    follow = args["local_follow"] is not False  # unset: links are followed
     prefix = "" if source.endswith("/") else os.path.basename(source)
     preserve = args["mode"] == "preserve"
     entries = [
@@ -33,6 +33,7 @@ async def send(step: Step, source: str, args: dict[str, Any]) -> dict[str, Any]:
     if isinstance(need, list):
         root = os.path.dirname(source) if prefix else source
         stream = cast("BinaryIO", io.BufferedReader(_Joined([os.path.join(root, name) for name in need]), 1024 * 1024))
+        args["_need"] = need  # so that the far end need not look at everything again
         result = await step.module(args=args, upload=stream)
     return result
 

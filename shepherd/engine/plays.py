@@ -6,8 +6,10 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import prompts, warm
+from shepherd.engine.free import FreeBatch
 from shepherd.engine.linear import Batch
 from shepherd.engine.plan import plan_of
+from shepherd.engine.routes import short
 from shepherd.engine.run import TakingPart
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
@@ -29,6 +31,8 @@ ORDERS: dict[str, Callable[[list[Host]], list[Host]]] = {
     "reverse_inventory": lambda hosts: hosts[::-1],
     "shuffle": lambda hosts: random.sample(hosts, len(hosts)),  # an order, not a secret
 }
+# host_pinned differs from free in how forks are shared out, which is the same here
+STRATEGIES: dict[str, type[Batch]] = {"linear": Batch, "free": FreeBatch, "host_pinned": FreeBatch}
 
 
 async def play_on_hosts(run: Run, play: Play) -> bool:
@@ -47,6 +51,7 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
         run.emit(NoHosts(name, str(pattern)))
         return True
     plan = plan_of(play, run.options.tags, run.options.skip_tags, gather=_gathers(run, play))
+    strategy = _strategy(run, play)
     force = _flag(run, play.force_handlers) or run.options.force_handlers
     for batch in _batches(run, play, states):
         run.emit(PlayStart(name, [state.name for state in batch], run.options.check))
@@ -55,13 +60,25 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
         run.batch = batch
         await warm.up(run, plan, batch)
         await run.checked()
-        going = await Batch(run, play, batch, plan, force_handlers=force).play_out()
+        going = await strategy(run, play, batch, plan, force_handlers=force).play_out()
         if run.end_play:
             run.end_play = False
             return True
         if not going or all(state.out for state in batch):
             return False
     return True
+
+
+def _strategy(run: Run, play: Play) -> type[Batch]:
+    written = run.templates.render(play.strategy or "linear", run.variables.play_scope(None, play))
+    found = STRATEGIES.get(short(str(written)))
+    if found is None:
+        raise ParseError(
+            f"the strategy {str(written)!r} is not supported",
+            origin=origin_of(play.strategy) or play.origin,
+            hint=f"one of {', '.join(STRATEGIES)}",
+        )
+    return found
 
 
 def _gathers(run: Run, play: Play) -> bool:

@@ -64,7 +64,7 @@ class Run:
         self.play: Play | None = None
         self.taking_part = TakingPart([])
         self._states: dict[str, HostState] = {}
-        self._checking: asyncio.Task[None] | None = None
+        self._unchecked: list[Playbook] = []
         self.started = time.monotonic()
 
     def load(self, paths: Sequence[str]) -> list[Playbook]:
@@ -129,8 +129,7 @@ class Run:
         """Play them in order; the exit code."""
         from shepherd.engine.plays import play_on_hosts
 
-        # in another thread: meanwhile the first play's hosts shake hands
-        self._checking = asyncio.create_task(asyncio.to_thread(self._check, playbooks))
+        self._unchecked = playbooks
         try:
             for playbook in playbooks:
                 self.emit(PlaybookStart(playbook.path))
@@ -139,20 +138,17 @@ class Run:
                     if not await play_on_hosts(self, play):
                         return self.exit_code()
         finally:
-            self._checking.cancel()
             self.connections.close()
             self.templates.close()
         return self.exit_code()
 
     async def checked(self) -> None:
-        """Returns when the templates of all plays are known to be well written. Raises TemplateError."""
-        if self._checking is not None:
-            await asyncio.shield(self._checking)
-
-    def _check(self, playbooks: list[Playbook]) -> None:
-        for playbook in playbooks:
-            for play in playbook.plays:
-                syntax.check(play, self.templates)
+        """Make sure, once, that the templates of all plays are well written. Raises TemplateError."""
+        if self._unchecked:
+            plays = [play for playbook in self._unchecked for play in playbook.plays]
+            self._unchecked = []
+            # in another thread, since the hosts of the first play may be shaking hands
+            await asyncio.to_thread(lambda: [syntax.check(play, self.templates) for play in plays])
 
     def exit_code(self) -> int:
         """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""

@@ -9,6 +9,7 @@ from shepherd import actions, sources
 from shepherd.errors import ShepherdError
 from shepherd.playbook.model import Block, Task
 from shepherd.spec import load_spec
+from shepherd.transport import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.sources import Source
+    from shepherd.transport import Endpoint
 
 
 async def up(run: Run, plan: Block, states: list[HostState]) -> None:
@@ -27,6 +29,7 @@ async def up(run: Run, plan: Block, states: list[HostState]) -> None:
     if task is None or not _reaches_host(task):
         return
     connections = run.connections
+    endpoints: list[Endpoint] = []
     modules = list(dict.fromkeys(_certain(plan, run)))
     for state in states[: run.options.forks]:
         try:
@@ -35,11 +38,14 @@ async def up(run: Run, plan: Block, states: list[HostState]) -> None:
             continue
         if not connections.has(route):
             connections.open_ahead(route, modules)
-    await asyncio.to_thread(_prepare, run, modules)  # while the loop starts the handshakes
+            endpoints.append(route.endpoint)
+    await asyncio.to_thread(_prepare, run, endpoints, modules)  # while the loop starts the handshakes
 
 
-def _prepare(run: Run, modules: list[Source]) -> None:
-    """Import Jinja, and read and pack what will be sent."""
+def _prepare(run: Run, endpoints: list[Endpoint], modules: list[Source]) -> None:
+    """What connecting needs comes first; Jinja and the modules to be sent then fill the time that hosts take."""
+    for endpoint in endpoints[:1]:
+        prepare(endpoint)
     run.templates.prepare()
     for module in modules:
         for source in (*module.closure, module):

@@ -1,0 +1,39 @@
+"""The free strategy: each host goes through the play as fast as it can, without waiting for the others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from shepherd.engine import meta
+from shepherd.engine.linear import Batch
+
+if TYPE_CHECKING:
+    from shepherd.engine.state import HostState
+
+
+class FreeBatch(Batch):
+    """Hosts on their own. As many as `forks` at a time; the next begins when one has come to its end."""
+
+    async def play_out(self) -> bool:
+        gate = asyncio.Semaphore(self.run.options.forks)
+
+        async def one(state: HostState) -> None:
+            async with gate:
+                await self._alone(state)
+
+        async with asyncio.TaskGroup() as group:
+            for state in self.states:
+                group.create_task(one(state))
+        return not self.ended
+
+    async def _alone(self, state: HostState) -> None:
+        cursor = self.cursors[state.name]
+        while not self.ended and (at := cursor.peek()) is not None:
+            position, task = at
+            if task.action == "meta":
+                await meta.act(self, position, task, [state])
+            elif self._wanted(task):
+                await self._round(position, task, [state])
+            else:
+                cursor.advance()
