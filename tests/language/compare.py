@@ -89,7 +89,7 @@ def _answer(event: dict[str, Any], *, item: bool) -> dict[str, Any]:
     fields = {"host": event["host"], "task": event["task"], "status": event["status"]}
     if item:
         fields["item"] = True
-    if event["ignored"] and not item:
+    if event["ignored"] and not item and event["status"] == "failed":
         fields["ignored"] = True
     if (
         "msg" in result
