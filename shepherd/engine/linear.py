@@ -131,7 +131,7 @@ class Batch:
             return True
         if status == "failed" and not outcome.ignored:
             return self._failed(outcome, task, sharing)
-        if status == "unreachable" or status == "skipped":
+        if status == "skipped":
             counts["skipped"] += 1
         else:
             counts["ok"] += max(sum("_include" in result for result, _ in outcome.items), 1)

@@ -86,6 +86,7 @@ def route(name: str, scope: Scope, settings: Settings, templates: Templates, opt
         ssh_args=(*options.ssh_args, *_words(scope)) if kind == "ssh" else (),
         timeout=float(first(variable("timeout"), options.timeout)),
         host_key_checking=_truth(first(checking, options.host_key_checking)),
+        directory=str(scope["playbook_dir"]) if kind == "local" else None,
     )
     interpreter = scope.get("ansible_python_interpreter")
     return Route(

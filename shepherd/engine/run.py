@@ -145,10 +145,9 @@ class Run:
     async def checked(self) -> None:
         """Make sure, once, that the templates of all plays are well written. Raises TemplateError."""
         if self._unchecked:
-            plays = [play for playbook in self._unchecked for play in playbook.plays]
-            self._unchecked = []
+            playbooks, self._unchecked = self._unchecked, []
             # in another thread, since the hosts of the first play may be shaking hands
-            await asyncio.to_thread(lambda: [syntax.check(play, self.templates) for play in plays])
+            await asyncio.to_thread(syntax.check, playbooks, self.templates)
 
     def exit_code(self) -> int:
         """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""

@@ -1,28 +1,53 @@
-"""The syntax of all templates of a play, looked at before its first task runs."""
+"""What can be known to be wrong with a play before its first task runs: templates that are not well written, and
+keywords that mean something which is not there yet."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from shepherd.errors import ParseError
 from shepherd.playbook.model import Block
 
 if TYPE_CHECKING:
-    from shepherd.playbook.model import Play, Task
+    from shepherd.playbook.model import Playbook, Task
     from shepherd.templating import Templates
 
 
-def check(play: Play, templates: Templates) -> None:
-    """Parse what the tasks and handlers of `play` hold. Raises TemplateError with the place of the first that is wrong.
+class Unsupported(UserWarning):
+    """A keyword without effect."""
+
+
+def check(playbooks: list[Playbook], templates: Templates) -> None:
+    """Parse what the tasks and handlers hold. Raises ParseError or TemplateError with the place of the first mistake.
 
     Files of templates and of included tasks are read when they are needed, and checked then.
     """
-    for section in (play.pre_tasks, *play.roles, play.tasks, play.post_tasks, Block(play.handlers)):
-        for task in _tasks(section):
-            for text in _texts((task.args, task.name, task.loop.items if task.loop else None, task.settings.environment)):
-                templates.check(text)
-            for text in _texts(_conditions(task)):
-                templates.check_condition(text)
+    for playbook in playbooks:
+        for play in playbook.plays:
+            for section in (play.pre_tasks, *play.roles, play.tasks, play.post_tasks, Block(play.handlers)):
+                for task in _tasks(section):
+                    _check(task, templates)
+
+
+def _check(task: Task, templates: Templates) -> None:
+    _supported(task)
+    for text in _texts((task.args, task.name, task.loop.items if task.loop else None, task.settings.environment)):
+        templates.check(text)
+    for text in _texts(_conditions(task)):
+        templates.check_condition(text)
+
+
+def _supported(task: Task) -> None:
+    if task.background is not None and str(task.poll) == "0":
+        raise ParseError(
+            "a task that is left running (async with poll: 0) is not supported yet",
+            origin=task.origin,
+            hint="with a poll above 0 the play waits for it, at most the seconds that async gives",
+        )
+    if task.settings.debugger not in (None, "never"):
+        warnings.warn(Unsupported(f"{task.origin}: there is no debugger; the keyword has no effect"), stacklevel=2)
 
 
 def _conditions(task: Task) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ class Endpoint(NamedTuple):
     ssh_args: tuple[str, ...] = ()
     timeout: float = 10.0  # seconds to connect
     host_key_checking: bool = True
+    directory: str | None = None  # of this machine: where local commands run
 
 
 class Secret(str):

@@ -37,7 +37,7 @@ class LocalTransport:
 
     async def open(self, command: str) -> LocalPipe:
         try:
-            pipe = LocalPipe(self.argv(command))
+            pipe = LocalPipe(self.argv(command), self.endpoint.directory)
         except OSError as error:
             raise Unreachable(f"cannot start a process on this machine: {error}") from None
         self._pipes.append(pipe)
@@ -52,14 +52,16 @@ class LocalTransport:
 class LocalPipe:
     """See shepherd.transport.Pipe."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], directory: str | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._errors = bytearray()
         self._open = True
         self._writable: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[int] = self._loop.create_future()
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        self._process = subprocess.Popen(
+            argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, cwd=directory
+        )
         files = [file for file in (self._process.stdin, self._process.stdout, self._process.stderr) if file is not None]
         self._stdin, self._stdout, self._stderr = (os.dup(file.fileno()) for file in files)
         for file in files:
