@@ -28,7 +28,6 @@ class HostState:
         "injected",
         "name",
         "registered",
-        "scope",
         "unreachable",
         "version",
     )
@@ -44,7 +43,6 @@ class HostState:
         self.failed = False
         self.unreachable = False
         self.version = 0
-        self.scope: Any = None  # what hostvars shows of this host; made when first asked for
 
     @property
     def out(self) -> bool:

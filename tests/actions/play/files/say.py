@@ -1,0 +1,1 @@
+print("python", __import__("sys").argv[1])
