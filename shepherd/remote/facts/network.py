@@ -44,7 +44,7 @@ def _facts(interfaces, default_ipv4, default_ipv6, local):
         "locally_reachable_ips": local,
     }
     for name, interface in interfaces.items():
-        facts[name.replace("-", "_").replace(":", "_")] = interface
+        facts[name.replace("-", "_")] = interface
         first = [interface["ipv4"]] if "ipv4" in interface else []
         for address in first + interface.get("ipv4_secondaries", []):
             if not address["address"].startswith("127."):
@@ -124,7 +124,7 @@ def _add(interfaces, address, name):
         "prefix": str(prefix),
     }
     if address.label and address.label != name:
-        interfaces.setdefault(address.label, {})["ipv4"] = entry
+        interfaces.setdefault(address.label.replace(":", "_"), {})["ipv4"] = entry
         return
     interface = interfaces.setdefault(name, {})
     if "ipv4" in interface:

@@ -4,48 +4,44 @@ import os
 
 from shepherd.remote.facts import dmi, files
 
-# what the firmware of virtual machines says: (field, beginning of its value, technology)
+# what the firmware of virtual machines says: (field, values, technology), the one that counts first
 FIRMWARE = (
-    ("product_name", "HVM domU", "xen"),
-    ("product_name", "VirtualBox", "virtualbox"),
-    ("product_name", "VMware", "VMware"),
-    ("product_name", "KVM", "kvm"),
-    ("product_name", "Bochs", "kvm"),
-    ("product_name", "AHV", "kvm"),
-    ("product_name", "RHEV Hypervisor", "RHEV"),
-    ("product_name", "oVirt", "oVirt"),
-    ("product_name", "OpenStack", "openstack"),
-    ("product_name", "RHOS", "openstack"),
-    ("product_name", "Google Compute Engine", "kvm"),
-    ("product_name", "DigitalOcean", "kvm"),
-    ("product_name", "Alibaba Cloud ECS", "kvm"),
-    ("product_name", "Virtual Machine", "VirtualPC"),
-    ("product_name", "Parallels", "parallels"),
-    ("system_vendor", "QEMU", "kvm"),
-    ("system_vendor", "Amazon EC2", "kvm"),
-    ("system_vendor", "DigitalOcean", "kvm"),
-    ("system_vendor", "Hetzner", "kvm"),
-    ("system_vendor", "Linode", "kvm"),
-    ("system_vendor", "oVirt", "oVirt"),
-    ("system_vendor", "Red Hat", "kvm"),
-    ("system_vendor", "Nutanix", "kvm"),
-    ("system_vendor", "Apple Inc.", None),
-    ("bios_vendor", "Xen", "xen"),
-    ("bios_vendor", "innotek GmbH", "virtualbox"),
-    ("bios_vendor", "Parallels", "parallels"),
+    ("product_name", ("KVM", "KVM Server", "Bochs", "AHV"), "kvm"),
+    ("product_family", ("RHV",), "RHV"),
+    ("product_name", ("RHEV Hypervisor",), "RHEV"),
+    ("product_name", ("VMware*",), "VMware"),
+    ("product_name", ("OpenStack Compute", "OpenStack Nova"), "openstack"),
+    ("bios_vendor", ("Xen",), "xen"),
+    ("bios_vendor", ("innotek GmbH",), "virtualbox"),
+    ("sys_vendor", ("oVirt",), "oVirt"),
+    ("bios_vendor", ("Amazon EC2", "Hetzner"), "kvm"),
+    ("sys_vendor", ("Microsoft Corporation",), "VirtualPC"),
+    ("sys_vendor", ("Parallels Software International Inc.",), "parallels"),
+    ("sys_vendor", ("OpenStack Foundation",), "openstack"),
+    ("sys_vendor", ("QEMU", "Amazon EC2", "DigitalOcean", "Google", "Nutanix"), "kvm"),
+)
+RED_HAT = ("RHV", "RHEV")  # count only where the vendor is Red Hat
+# the same in /proc/cpuinfo: (line, what it holds, technology)
+PROCESSORS = (
+    ("model name", "QEMU Virtual CPU", "kvm"),
+    ("vendor_id", "User Mode Linux", "uml"),
+    ("model name", "UML", "uml"),
+    ("machine", "CHRP IBM pSeries (emulated by qemu)", "kvm"),
+    ("vendor_id", "PowerVM Lx86", "powervm_lx86"),
+    ("vendor_id", "IBM/S390", "PR/SM"),
 )
 
 
 def collect(_):
     guests, hosts = [], []
-    for technology in _containers():
-        _add(guests, technology)
-    for technology in _machines():
-        _add(guests, technology)
+    for technology in list(_containers()) + list(_machines()):
+        if technology not in guests:
+            guests.append(technology)
     for technology in _hosts():
-        _add(hosts, technology)
+        if technology not in hosts:
+            hosts.append(technology)
     if guests:
-        kind, role = guests[0], "guest"
+        kind, role = guests[0], "LPAR" if guests[0] == "PR/SM" else "guest"
     elif hosts:
         kind, role = hosts[0], "host"
     else:
@@ -58,43 +54,29 @@ def collect(_):
     }
 
 
-def _add(found, technology):
-    if technology not in found:
-        found.append(technology)
-
-
 def _containers():
     """The containers we are in, the one that counts first; each of them is a "container", too."""
     found = []
-    groups = files.text("/proc/1/cgroup", "")
-    started = files.text("/proc/1/environ", "")
-    if any("/docker" in line or "/docker-" in line for line in groups.split("\n")) or _exists(
-        "/.dockerenv", "/.dockerinit"
-    ):
-        found += ["docker", "container"]
-    if "/lxc/" in groups:
-        found += ["lxc", "container"]
-    if "/kubepods" in groups:
-        found += ["docker", "container"]
-    for entry in started.split("\0"):
-        if entry == "container=lxc":
-            found += ["lxc", "container"]
-        elif entry == "container=podman":
-            found += ["podman", "container"]
-        elif entry.startswith("container="):
-            found.append("container")
-    if _exists("/run/.containerenv") and "podman" not in found:
-        found += ["podman", "container"]
+    for line in files.lines("/proc/1/cgroup"):
+        if "/docker/" in line or ("/docker-" in line and line.endswith(".scope")):
+            found.append("docker")
+        if "/lxc/" in line:
+            found.append("lxc")
+    for entry in files.text("/proc/1/environ", "").split("\0"):
+        name, _, value = entry.partition("=")
+        if name == "container" and value:
+            found.append("lxc" if value.startswith("lxc") else "podman" if value == "podman" else "container")
+    manager = files.text("/run/systemd/container")
+    if manager:
+        found.append(manager)
+    for path in ("/.dockerenv", "/.dockerinit"):
+        if os.path.exists(path):
+            found.append("docker")
+    if found:
+        found.append("container")
     if os.path.exists("/proc/vz") and not os.path.exists("/proc/lve"):
         found.append("openvz")
-    manager = files.text("/run/systemd/container")
-    if manager == "systemd-nspawn":
-        found += ["systemd-nspawn", "container"]
     return found
-
-
-def _exists(*paths):
-    return any(os.path.exists(path) for path in paths)
 
 
 def _machines():
@@ -102,28 +84,25 @@ def _machines():
     xen = os.path.isdir("/proc/xen") or files.text("/sys/hypervisor/type") == "xen"
     if xen and "control_d" not in files.text("/proc/xen/capabilities", ""):
         yield "xen"
-    names = {field: files.text(dmi.DIRECTORY + field, "") for field in ("product_name", "bios_vendor")}
-    names["system_vendor"] = files.text(dmi.DIRECTORY + "sys_vendor", "")
-    for field, beginning, technology in FIRMWARE:
-        if names[field].startswith(beginning) and technology:
-            if technology == "VirtualPC" and not names["system_vendor"].startswith("Microsoft"):
-                continue
+    names = {field: files.text(dmi.DIRECTORY + field, "") for field in {field for field, _, _ in FIRMWARE}}
+    for field, values, technology in FIRMWARE:
+        if technology in RED_HAT and names["sys_vendor"] != "Red Hat":
+            continue
+        if technology == "RHEV" and names["product_family"] == "RHV":
+            continue  # the same by its newer name
+        if any(_is(names[field], value) for value in values):
             yield technology
     for line in files.lines("/proc/cpuinfo"):
-        if line.startswith("model name") and "QEMU Virtual CPU" in line:
-            yield "kvm"
-            return
-        if line.startswith("vendor_id") and "User Mode Linux" in line:
-            yield "uml"
-            return
-        if line.startswith("machine") and "CHRP IBM pSeries (emulated by qemu)" in line:
-            yield "kvm"
-            return
-        if line.startswith("vendor_id") and "PowerVM Lx86" in line:
-            yield "powervm_lx86"
-            return
+        field, _, value = line.partition(":")
+        for name, mark, technology in PROCESSORS:
+            if field.strip() == name and mark in value:
+                yield technology
     if any(line.startswith("VxID:") and line.split()[1] != "0" for line in files.lines("/proc/self/status")):
         yield "linux_vserver"
+
+
+def _is(name, value):
+    return name.startswith(value[:-1]) if value.endswith("*") else name == value
 
 
 def _hosts():
