@@ -2,7 +2,7 @@
 
 SPEC = {
     "summary": "Bring a file from a host",
-    "description": "Stores it under a folder for each host, or as it is named with `flat`. An equal file is not fetched.",
+    "description": "Stores it under a folder for each host, or with `flat` as it is named. Equal files stay.",
     "options": {
         "src": {"type": "str", "required": True, "help": "The file on the host. It must be a file, not a folder."},
         "dest": {"type": "str", "required": True, "help": "A folder of the controller, relative to the playbook."},

@@ -6,14 +6,16 @@ The C parser composes the nodes; the values are built here, because PyYAML's own
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from shepherd.errors import ParseError
 from shepherd.origin import Mapping, Origin, Sequence, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml the pure parser serves, ten times slower
 
@@ -55,10 +57,12 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
             raise ParseError(
                 f"a {type(key).__name__} cannot be the key of a mapping",
                 origin=loader.origin(key_node),
-                hint="a value that begins with {{ must be quoted: \"{{ … }}\"",
+                hint='a value that begins with {{ must be quoted: "{{ … }}"',
             ) from None
         if known:
-            warnings.warn(DuplicateKey(f"{loader.origin(key_node)}: key {key!r} is set twice; the last one holds"))
+            warnings.warn(
+                DuplicateKey(f"{loader.origin(key_node)}: key {key!r} is set twice; the last one holds"), stacklevel=2
+            )
         made[key] = loader.construct_object(value_node, deep=True)
     return made
 

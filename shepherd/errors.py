@@ -7,9 +7,12 @@ code of the command. The command line prints it with `render`; a traceback is on
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from shepherd.origin import Origin, snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ShepherdError(Exception):

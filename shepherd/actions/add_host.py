@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 SPEC = {
     "summary": "Add a host, and groups, to the inventory of this run",
-    "description": "Later plays can name it. Any other option is a variable of the host. Runs once for all hosts of a batch.",
+    "description": "Later plays can name it. Any other option is a variable of the host.",
     "runs_on": "controller",
     "accepts_any": True,
     "runs_once": True,

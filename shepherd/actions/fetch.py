@@ -88,7 +88,8 @@ def _destination(step: Step, source: str) -> str | dict[str, Any]:
                 "changed": False,
                 "failed": True,
                 "file": dest,
-                "msg": "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
+                "msg": "dest is an existing directory, use a trailing slash if you want to fetch src into "
+                "that directory",
             }
         return os.path.join(dest, os.path.basename(source)) if step.args["dest"].endswith("/") else dest
     inside = os.path.normpath("/" + source.replace("\\", "/")).lstrip("/")

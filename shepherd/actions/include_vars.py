@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SPEC = {
     "summary": "Load variables from a file, or from the files of a folder",
-    "description": "Files are YAML or JSON, on the controller, looked for in `vars/` of the role and beside the playbook.",
+    "description": "Files are YAML or JSON, on the controller, in `vars/` of the role or beside the playbook.",
     "runs_on": "controller",
     "free_form": "file",
     "options": {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SPEC = {
     "summary": "Set variables that last for the rest of the run",
-    "description": "Each option but `cacheable` is the name of a variable. Values are rendered now. Runs on the controller.",
+    "description": "Each option but `cacheable` is the name of a variable. Values are rendered now.",
     "runs_on": "controller",
     "accepts_any": True,
     "options": {

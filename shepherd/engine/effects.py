@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from shepherd.engine.values import truth
+
 if TYPE_CHECKING:
     from shepherd.engine.execute import Outcome
     from shepherd.engine.results import Result
@@ -17,7 +19,7 @@ def keep(run: Run, outcome: Outcome, task: Task, sharing: list[HostState]) -> No
     """Remember it for the hosts that share the outcome: one, or all of them with run_once."""
     for result, _ in outcome.items:
         if not result.get("failed") or outcome.ignored:
-            _facts(run, outcome, task, result, sharing)
+            _facts(outcome, task, result, sharing)
         if "_add_host" in result:
             _add_host(run, result["_add_host"])
         if "_add_group" in result:
@@ -30,12 +32,12 @@ def keep(run: Run, outcome: Outcome, task: Task, sharing: list[HostState]) -> No
             state.register({task.register: outcome.result})
 
 
-def _facts(run: Run, outcome: Outcome, task: Task, result: Result, sharing: list[HostState]) -> None:
+def _facts(outcome: Outcome, task: Task, result: Result, sharing: list[HostState]) -> None:
     facts = result.get("ansible_facts")
     if not isinstance(facts, Mapping) or not facts:
         return
     targets = sharing
-    if outcome.delegate is not None and task.settings.delegate_facts in (True, "yes", "true", "True"):
+    if outcome.delegate is not None and truth(task.settings.delegate_facts):
         targets = [outcome.delegate]
     for state in targets:
         if task.action == "set_fact":

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd import actions
-from shepherd.engine import loops, results
-from shepherd.engine.step import Step
-from shepherd.errors import ParseError, ShepherdError, UndefinedVariable, Unreachable
+from shepherd.engine import loops, prepare, results
+from shepherd.engine.values import seconds, truth, whole
+from shepherd.errors import ShepherdError, UndefinedVariable, Unreachable
 from shepherd.report.events import HostResult, ItemResult, Message, Retry, Status
-from shepherd.spec import Spec, load_spec
-from shepherd.templating import Layer, Scope, drop_omitted, is_template
+from shepherd.templating import Layer, Scope
 
 if TYPE_CHECKING:
     from shepherd.engine.results import Result
@@ -168,8 +167,8 @@ class Execution:
         tries = 1
         if task.until or task.retries is not None:
             wanted = self.templates.render(task.retries, scope) if task.retries is not None else RETRIES
-            tries = max(_whole("retries", wanted), 0) + 1
-        delay = DELAY if task.delay is None else max(float(self.templates.render(task.delay, scope)), 0)
+            tries = max(whole("retries", wanted), 0) + 1
+        delay = DELAY if task.delay is None else seconds("delay", self.templates.render(task.delay, scope))
         until = task.until or ((f"{task.register or '_result'} is succeeded",) if tries > 1 else ())
         result: Result = {}
         for attempt in range(1, tries + 1):
@@ -195,15 +194,16 @@ class Execution:
         return result
 
     async def _attempt(self, scope: Scope) -> Result:
-        step = self._step(scope)
-        action = actions.find(self.task.action)
+        step = prepare.step(self, scope)
+        action = actions.find(step.spec.name)
         secrets = step.spec.secrets(step.args)
         try:
             async with asyncio.timeout(step.timeout):
                 result = dict(await (action(step) if action else step.module()))
         except TimeoutError:
             result = results.failure(
-                f"The {self.task.action} action failed to execute in the expected time frame ({step.timeout:g}) and was terminated",
+                f"The {self.task.action} action failed to execute in the expected time frame "
+                f"({step.timeout:g}) and was terminated",
                 timedout={"period": step.timeout},
             )
         except Unreachable as error:
@@ -223,69 +223,8 @@ class Execution:
             result["invocation"] = {"module_args": results.redact(dict(step.args), secrets)}
         return results.complete(result)
 
-    def _step(self, scope: Scope) -> Step:
-        task = self.task
-        spec, args = self._args(scope)
-        settings = task.settings
-        timeout = _seconds("timeout", self._render(settings.timeout, scope)) or self.run.options.task_timeout
-        if task.background is not None:
-            timeout = _seconds("async", self._render(task.background, scope)) or timeout
-        check = self.run.options.check
-        if settings.check_mode is not None:
-            check = _truth(self._render(settings.check_mode, scope))
-        diff = self.run.options.diff
-        if settings.diff is not None:
-            diff = _truth(self._render(settings.diff, scope))
-        return Step(
-            self.run,
-            self.state,
-            task,
-            scope,
-            spec,
-            args,
-            check=check,
-            diff=diff and not self.no_log,
-            timeout=timeout or None,
-            environment=self._environment(scope),
-            route=lambda: self._route(scope),
-        )
-
-    def _args(self, scope: Scope) -> tuple[Spec, dict[str, Any]]:
-        task = self.task
-        kept = self.run.static_args.get(task)
-        if kept is not None:
-            return kept[0], dict(kept[1])
-        spec = load_spec(task.action, self.run.library)
-        static = task.args_template is None and not task.settings.module_defaults and not _templated(task.args)
-        written: dict[str, Any] = {}
-        for layer in task.settings.module_defaults:
-            for name in (task.action, f"ansible.builtin.{task.action}"):
-                written.update(drop_omitted(self.templates.render(layer.get(name) or {}, scope)))
-        if task.args_template is not None:
-            more = self.templates.render(task.args_template, scope)
-            if not isinstance(more, Mapping):
-                raise ParseError(f"args is a {type(more).__name__}, not a mapping", origin=task.origin)
-            written.update(drop_omitted(more))
-        if task.args:
-            rendered = self.templates.render(task.args, scope) if spec.renders else dict(task.args)
-            written.update(drop_omitted(rendered))
-        args = spec.normalise(written, origin=task.origin)
-        if static:
-            self.run.static_args[task] = (spec, args)
-        return spec, dict(args)
-
-    def _environment(self, scope: Scope) -> dict[str, str]:
-        merged: dict[str, str] = {}
-        for written in self.task.settings.environment:
-            layers = self.templates.render(written, scope)
-            for layer in layers if isinstance(layers, list) else [layers]:
-                if isinstance(layer, Mapping):
-                    merged.update({str(name): str(value) for name, value in drop_omitted(layer).items()})
-                elif layer:
-                    raise ParseError(f"environment is a {type(layer).__name__}, not a mapping", origin=self.task.origin)
-        return merged
-
-    def _route(self, scope: Scope) -> Route:
+    def route(self, scope: Scope) -> Route:
+        """How the target is reached: the host, or whom the task is delegated to."""
         if self.delegate is None:
             return self.run.router.route(self.state, self.task, scope)
         own = self.run.variables.task_scope(self.delegate, self.task)
@@ -380,7 +319,7 @@ class Execution:
         return self._flag(self.task.settings.ignore_errors, scope)
 
     def _flag(self, written: Any, scope: Scope) -> bool:
-        return _truth(self._render(written, scope))
+        return truth(self._render(written, scope))
 
     def _render(self, written: Any, scope: Scope) -> Any:
         return self.templates.render(written, scope) if isinstance(written, (str, list, dict)) else written
@@ -394,41 +333,3 @@ def _status(result: Result) -> Status:
     if result.get("skipped"):
         return "skipped"
     return "changed" if result.get("changed") else "ok"
-
-
-def _templated(value: Any) -> bool:
-    return any(is_template(text) for text in _strings(value))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _strings(key)
-            yield from _strings(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from _strings(inner)
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.strip().lower() in ("yes", "true", "on", "1", "y", "t")
-    return bool(value)
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ParseError(f"{name}: {value!r} is not a whole number") from None
-
-
-def _seconds(name: str, value: Any) -> float:
-    if value is None or value == "":
-        return 0.0
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ParseError(f"{name}: {value!r} is not a number of seconds") from None

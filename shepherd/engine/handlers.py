@@ -38,7 +38,8 @@ class Handlers:
         found = names.get(name)
         if found is None:
             raise ShepherdError(
-                f"The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list",
+                f"The requested handler '{name}' was not found in either the main handlers list nor in the listening "
+                "handlers list",
                 hint=nearest(name, names),
             )
         self._waiting.setdefault(host, set()).update(found)

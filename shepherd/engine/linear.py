@@ -11,6 +11,7 @@ from shepherd.engine.cursor import Cursor, Position
 from shepherd.engine.execute import Execution, Outcome
 from shepherd.engine.handlers import Handlers
 from shepherd.engine.plan import flush
+from shepherd.engine.values import truth
 from shepherd.errors import ShepherdError
 from shepherd.playbook.model import Block
 from shepherd.report.events import HostResult, Message, TaskStart
@@ -67,7 +68,7 @@ class Batch:
 
     async def _round(self, position: Position, task: Task, states: list[HostState]) -> None:
         run = self.run
-        once = await self._runs_once(task, states[0])
+        once = self._runs_once(task, states[0])
         acting = states[:1] if once else states
         run.emit(
             TaskStart(
@@ -183,11 +184,11 @@ class Batch:
         """any_errors_fatal and max_fail_percentage: the other hosts of the batch stop too."""
         scope = self.run.variables.task_scope(states[0], task)
         fatal = self.run.templates.render(task.settings.any_errors_fatal, scope)
-        if fatal is True or str(fatal).lower() in ("yes", "true", "1"):
+        if truth(fatal):
             for state in self.states:
-                if not state.out and self.cursors[state.name].peek() is not None:
-                    if self.cursors[state.name].fail() != "rescued":
-                        state.failed = True
+                cursor = self.cursors[state.name]
+                if not state.out and cursor.peek() is not None and cursor.fail() != "rescued":
+                    state.failed = True
             return
         limit = self.play.max_fail_percentage
         if limit is not None:
@@ -195,12 +196,11 @@ class Batch:
             if share > float(self.run.templates.render(limit, scope)):
                 self.ended = True
 
-    async def _runs_once(self, task: Task, state: HostState) -> bool:
+    def _runs_once(self, task: Task, state: HostState) -> bool:
         written = task.settings.run_once
         if written is None:
             return False
-        value = self.run.templates.render(written, self.run.variables.task_scope(state, task))
-        return value is True or str(value).lower() in ("yes", "true", "1", "on")
+        return truth(self.run.templates.render(written, self.run.variables.task_scope(state, task)))
 
     def _wanted(self, task: Task) -> bool:
         """--start-at-task and --step."""

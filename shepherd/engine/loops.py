@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ParseError
 from shepherd.origin import origin_of
-from shepherd.templating import Scope, Templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shepherd.playbook.model import Loop, LoopControl
+    from shepherd.templating import Scope, Templates
 
 
 def items(loop: Loop, scope: Scope, templates: Templates) -> list[Any]:

@@ -11,6 +11,7 @@ from shepherd.engine.linear import Batch
 from shepherd.engine.plan import plan_of
 from shepherd.engine.routes import short
 from shepherd.engine.run import TakingPart
+from shepherd.engine.values import truth
 from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
 from shepherd.origin import Origin, origin_of
 from shepherd.report.events import Message, NoHosts, PlayStart
@@ -52,7 +53,7 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
         return True
     plan = plan_of(play, run.options.tags, run.options.skip_tags, gather=_gathers(run, play))
     strategy = _strategy(run, play)
-    force = _flag(run, play.force_handlers) or run.options.force_handlers
+    force = _flag(run, play, play.force_handlers) or run.options.force_handlers
     for batch in _batches(run, play, states):
         run.emit(PlayStart(name, [state.name for state in batch], run.options.check))
         for state in batch:
@@ -82,15 +83,13 @@ def _strategy(run: Run, play: Play) -> type[Batch]:
 
 
 def _gathers(run: Run, play: Play) -> bool:
-    return run.options.gather if play.gather_facts is None else _flag(run, play.gather_facts)
+    return run.options.gather if play.gather_facts is None else _flag(run, play, play.gather_facts)
 
 
-def _flag(run: Run, written: Any) -> bool:
+def _flag(run: Run, play: Play, written: Any) -> bool:
     if written is None:
         return False
-    assert run.play is not None
-    value = run.templates.render(written, run.variables.play_scope(None, run.play))
-    return value if isinstance(value, bool) else str(value).lower() in ("yes", "true", "on", "1")
+    return truth(run.templates.render(written, run.variables.play_scope(None, play)))
 
 
 def _name(run: Run, play: Play, pattern: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shepherd.engine.values import truth
 from shepherd.errors import ShepherdError
 from shepherd.transport import Endpoint, Secret
 
@@ -85,7 +86,7 @@ def route(name: str, scope: Scope, settings: Settings, templates: Templates, opt
         private_key_file=str(key) if key is not None and kind == "ssh" else None,
         ssh_args=(*options.ssh_args, *_words(scope)) if kind == "ssh" else (),
         timeout=float(first(variable("timeout"), options.timeout)),
-        host_key_checking=_truth(first(checking, options.host_key_checking)),
+        host_key_checking=truth(first(checking, options.host_key_checking)),
         directory=str(scope["playbook_dir"]) if kind == "local" else None,
     )
     interpreter = scope.get("ansible_python_interpreter")
@@ -97,7 +98,7 @@ def route(name: str, scope: Scope, settings: Settings, templates: Templates, opt
 def _become(
     variable: Any, keyword: Any, first: Any, scope: Scope, settings: Settings, options: Options
 ) -> Become | None:
-    if not _truth(first(variable("become"), keyword(settings.become), options.become)):
+    if not truth(first(variable("become"), keyword(settings.become), options.become)):
         return None
     from shepherd.become import Become
 
@@ -142,9 +143,3 @@ def _number(name: str, what: str, value: Any) -> int:
     if not 0 < number < 65536:
         raise ShepherdError(f"{name}: {what} {value!r} is not a number from 1 to 65535")
     return number
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.strip().lower() in ("yes", "true", "on", "1", "y", "t")
-    return bool(value)

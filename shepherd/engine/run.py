@@ -45,7 +45,7 @@ class Run:
         self.templates: Templates = templates
         self.options: Options = options
         self.emit: Emit = emit
-        self.playbook_dir: str = os.getcwd()  # noqa: PTH109  # a string, as the variable of that name is
+        self.playbook_dir: str = os.getcwd()  # a string, as the variable of that name is
         self.inventory_base = self.playbook_dir
         self.connections = Connections()
         self.variables = Variables(self)
@@ -134,7 +134,7 @@ class Run:
             for playbook in playbooks:
                 self.emit(PlaybookStart(playbook.path))
                 for play in playbook.plays:
-                    self.playbook_dir = os.path.dirname(os.path.abspath(play.path))  # noqa: PTH100
+                    self.playbook_dir = os.path.dirname(os.path.abspath(play.path))
                     if not await play_on_hosts(self, play):
                         return self.exit_code()
         finally:

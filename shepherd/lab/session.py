@@ -118,7 +118,7 @@ def _guarded(name: str) -> Iterator[None]:
         start_new_session=True,
         cwd="/",
     )
-    assert guard.stdin is not None  # noqa: S101 - for the type checker
+    assert guard.stdin is not None
     try:
         yield
     finally:

@@ -62,7 +62,7 @@ def load_role(
     context = context._replace(imports=(), collected=Collected(), handlers=False)
     blocks = roles.use(roles.wanted(options, context, parent.origin, "include_role"), context)
     role = blocks[-1].role
-    assert role is not None  # noqa: S101  # the last block is the role's own
+    assert role is not None  # the last block is the role's own
     block = blocks[0] if len(blocks) == 1 else Block(blocks, settings=context.settings, role=role, origin=parent.origin)
     return role, block, context.collected.all_handlers()
 

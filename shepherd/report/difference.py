@@ -20,18 +20,11 @@ def lines(found: Any, style: Style) -> Iterator[str]:
 
 
 def _one(diff: dict[str, Any], style: Style) -> Iterator[str]:
-    for name, what in (("dst_binary", "binary"), ("src_binary", "binary")):
-        if name in diff:
-            yield style.paint(
-                f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file appears to be {what}",
-                "quiet",
-            )
-    for name in ("dst_larger", "src_larger"):
-        if name in diff:
-            yield style.paint(
-                f"diff skipped: {'destination' if name.startswith('dst') else 'source'} file size is greater than {diff[name]}",
-                "quiet",
-            )
+    for side, whose in (("dst", "destination"), ("src", "source")):
+        if f"{side}_binary" in diff:
+            yield style.paint(f"diff skipped: {whose} file appears to be binary", "quiet")
+        if f"{side}_larger" in diff:
+            yield style.paint(f"diff skipped: {whose} file size is greater than {diff[f'{side}_larger']}", "quiet")
     if "prepared" in diff:
         yield from (_painted(line, style) for line in str(diff["prepared"]).splitlines())
     if "before" not in diff or "after" not in diff:

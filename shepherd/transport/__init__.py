@@ -1,4 +1,4 @@
-"""Byte pipes to hosts. `Transport` and `Pipe` are the one narrow seam; ssh, local and the tests' fake stand behind it."""
+"""Byte pipes to hosts. `Transport` and `Pipe` are the one narrow seam: ssh, local and the tests' fake are behind it."""
 
 from __future__ import annotations
 

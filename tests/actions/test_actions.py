@@ -23,7 +23,19 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def play(lab, tmp_path: Path, large: Path, *more: str) -> tuple[dict[str, int], list[dict[str, object]]]:
     extra = json.dumps({"large": str(large), "back": str(tmp_path)})
-    argv = [sys.executable, "-m", "shepherd", "play", str(PLAYBOOK), "-i", str(lab.inventory), "-e", extra, "--output", "json"]
+    argv = [
+        sys.executable,
+        "-m",
+        "shepherd",
+        "play",
+        str(PLAYBOOK),
+        "-i",
+        str(lab.inventory),
+        "-e",
+        extra,
+        "--output",
+        "json",
+    ]
     done = subprocess.run([*argv, *more], capture_output=True, text=True, check=False)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     failures = [event for event in events if event.get("status") in ("failed", "unreachable") and not event["ignored"]]
@@ -38,7 +50,9 @@ def test_twice(lab, lab_host, tmp_path: Path, large: Path) -> None:
     back = tmp_path / "web1" / "root" / "actions" / "large"
     assert back.read_bytes() == large.read_bytes()
     assert (tmp_path / "flat.txt").read_text() == "hello\n"
-    found = lab_host.exec(["sh", "-c", "cd /root/actions; find . | sort; cat mapping.json; cat numbers; readlink content/link"])
+    found = lab_host.exec(
+        ["sh", "-c", "cd /root/actions; find . | sort; cat mapping.json; cat numbers; readlink content/link"]
+    )
     assert found.stdout.splitlines() == [
         ".", "./content", "./content/a.txt", "./content/link", "./content/sub", "./content/sub/b.txt", "./large",
         "./mapping.json", "./numbers", "./one.txt", "./tree", "./tree/a.txt", "./tree/link", "./tree/sub",
@@ -55,7 +69,9 @@ def test_check_mode_foretells(lab, lab_host, tmp_path: Path, large: Path) -> Non
     lab_host.exec(["mkdir", "-p", "/root/actions"])
     files = ["file", "mapping", "tree", "content of a tree", "large", "template"]
     playbook = tmp_path / "files.yml"
-    lines = [line for line in PLAYBOOK.read_text().splitlines() if "assert:" not in line and "register: said" not in line]
+    lines = [
+        line for line in PLAYBOOK.read_text().splitlines() if "assert:" not in line and "register: said" not in line
+    ]
     keep = [line for line in lines if not line.startswith("    - ") or any(f"name: {name}," in line for name in files)]
     playbook.write_text("\n".join(keep) + "\n")
     for folder in ("files", "templates"):

@@ -125,7 +125,8 @@ def contenders(
 def table(title: str, contenders: list[Contender]) -> None:
     print(f"\n{title}")
     print(
-        f"  {'':14} {'wall s':>8} {'cpu s':>8} {'MiB':>7} {'× shepherd':>11}   (medians of {len(contenders[0].samples)})"
+        f"  {'':14} {'wall s':>8} {'cpu s':>8} {'MiB':>7} {'× shepherd':>11}"
+        f"   (medians of {len(contenders[0].samples)})"
     )
     for contender in contenders:
         wall = statistics.median(sample.wall for sample in contender.samples)
@@ -161,7 +162,7 @@ class Lab:
             check=True,
         )
         text = self.inventory.read_text()
-        self.addresses = dict(re.findall(r"^(\S+)\s+.*?ansible_host=(\S+)", text, re.M))
+        self.addresses = dict(re.findall(r"^(\S+)[ \t].*?ansible_host=(\S+)", text, re.M))
         self.key = re.search(r"ansible_ssh_private_key_file=(\S+)", text).group(1)  # type: ignore[union-attr]
         self.known_hosts = re.search(r"UserKnownHostsFile=([^\s'\"]+)", text).group(1)  # type: ignore[union-attr]
 
@@ -174,7 +175,8 @@ class Lab:
             "[all]\n"
             + "\n".join(lines)
             + "\n[all:vars]\nansible_user=root\nansible_python_interpreter=/usr/bin/python3\n"
-            f"ansible_ssh_private_key_file={self.key}\nansible_ssh_common_args=-o UserKnownHostsFile={self.known_hosts}\n"
+            f"ansible_ssh_private_key_file={self.key}\n"
+            f"ansible_ssh_common_args=-o UserKnownHostsFile={self.known_hosts}\n"
         )
         return path, hosts
 
@@ -223,7 +225,8 @@ def floor(lab: Lab, size: int, rounds: int, runs: int, ours: list[Sample]) -> No
     wall = statistics.median(sample.wall for sample in samples)
     shepherd = statistics.median(sample.wall for sample in ours)
     print(
-        f"  {'the floor':14} {wall:8.2f} {statistics.median(s.cpu for s in samples):8.2f}   {runs} runs; shepherd is {shepherd / wall:.2f} × it",
+        f"  {'the floor':14} {wall:8.2f} {statistics.median(s.cpu for s in samples):8.2f}"
+        f"   {runs} runs; shepherd is {shepherd / wall:.2f} × it",
         flush=True,
     )
 

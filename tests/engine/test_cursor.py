@@ -16,7 +16,7 @@ def task(name: str) -> Task:
     return Task(action="debug", args={}, origin=PLACE, name=name)
 
 
-class Failed(Exception):
+class FailedError(Exception):
     pass
 
 
@@ -30,12 +30,12 @@ def reference(block: Block, failing: set[str], ran: list[str]) -> None:
             else:
                 ran.append(str(item.name))
                 if item.name in failing:
-                    raise Failed
+                    raise FailedError
 
     try:
         try:
             run(block.tasks)
-        except Failed:
+        except FailedError:
             if not block.rescue:
                 raise
             run(block.rescue)
@@ -84,7 +84,7 @@ def test_blocks_run_as_they_read(plan: tuple[Block, set[str]]) -> None:
     try:
         reference(block, failing, expected)
         fails = False
-    except Failed:
+    except FailedError:
         fails = True
     cursor = Cursor(block)
     assert walk(cursor, failing) == expected

@@ -1,4 +1,4 @@
-"""Playbooks mean what they mean to ansible-core 2.18: the same answers on each host, in the same order, the same recap."""
+"""Playbooks mean what they mean to ansible-core 2.18: the same answers, in the same order, the same recap."""
 
 from __future__ import annotations
 
