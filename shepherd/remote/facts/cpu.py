@@ -36,7 +36,7 @@ def collect(architecture):
             vcpus = int(value)
     facts["processor"] = processors
     number = number or vcpus
-    if sockets and "physical id" and not architecture.startswith(("aarch64", "arm", "ppc", "s390")):
+    if sockets and not architecture.startswith(("aarch64", "arm", "ppc", "s390")):
         count = len(sockets)
         per_socket = next(iter(sockets.values()))
         siblings = next(iter(cores.values()), per_socket)

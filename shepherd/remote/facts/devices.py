@@ -35,7 +35,8 @@ def _links():
 
 def _disk(directory, name, links):
     queue = directory + "/queue/"
-    size = int(files.text(directory + "/size", "0"))
+    size = int(files.text(directory + "/size", "0")) * 512  # the kernel counts in 512 bytes, whatever the disk does
+    sector = files.text(queue + "logical_block_size") or files.text(queue + "hw_sector_size", "512")
     disk = {
         "virtual": 1,
         "links": _links_of(name, links),
@@ -43,9 +44,9 @@ def _disk(directory, name, links):
         "rotational": files.text(queue + "rotational"),
         "support_discard": files.text(queue + "discard_granularity"),
         "scheduler_mode": files.text(queue + "scheduler", "").partition("[")[2].partition("]")[0],
-        "sectors": size,
-        "sectorsize": files.text(queue + "logical_block_size") or files.text(queue + "hw_sector_size", "512"),
-        "size": human(size * 512),
+        "sectors": size // int(sector),
+        "sectorsize": sector,
+        "size": human(size),
         "host": "",
         "holders": _holders(directory),
         "partitions": {},
@@ -65,14 +66,15 @@ def _disk(directory, name, links):
 
 
 def _partition(directory, name, disk, links):
-    sectors = files.text(directory + "/size", "0")
+    size = int(files.text(directory + "/size", "0")) * 512
+    sector = int(disk["sectorsize"])
     named = _links_of(name, links)
     return {
         "links": named,
         "start": files.text(directory + "/start", "0"),
-        "sectors": sectors,
-        "sectorsize": disk["sectorsize"],
-        "size": human(int(sectors) * 512),
+        "sectors": size // sector,
+        "sectorsize": sector,
+        "size": human(size),
         "uuid": named["uuids"][0] if named["uuids"] else None,
         "holders": _holders(directory),
     }

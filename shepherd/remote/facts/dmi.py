@@ -54,7 +54,8 @@ def collect():
     facts = {field: files.text(DIRECTORY + field, "NA") for field in FIELDS.split()}
     facts["system_vendor"] = files.text(DIRECTORY + "sys_vendor", "NA")
     kind = files.text(DIRECTORY + "chassis_type", "")
-    facts["form_factor"] = kind or "NA"
-    if kind.isdigit() and int(kind) < len(FORM_FACTORS):
-        facts["form_factor"] = FORM_FACTORS[int(kind)]
+    facts["form_factor"] = "NA"
+    if kind.isdigit():
+        known = int(kind) < len(FORM_FACTORS)
+        facts["form_factor"] = FORM_FACTORS[int(kind)] if known else "unknown (%s)" % kind
     return facts
