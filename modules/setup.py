@@ -21,7 +21,7 @@ SPEC = {
         "gather_timeout": {
             "type": "int",
             "default": 10,
-            "help": "Seconds to wait for what may never answer: a file server's mount, a program in `fact_path`.",
+            "help": "Seconds to wait for what may never answer, such as the mount of a file server that is gone.",
         },
         "fact_path": {
             "type": "path",

@@ -17,7 +17,7 @@ def kernel_arguments(_):
     import shlex
 
     try:
-        words = shlex.split(content)
+        words = shlex.split(content, posix=False)  # quotes stay
     except ValueError:
         words = content.split()
     last, every = {}, {}

@@ -22,8 +22,8 @@ def _fact(path, known):
         from shepherd.remote import process
 
         try:
-            finished = process.run([path], timeout=known.timeout or None)
-        except (OSError, process.CommandTimeoutError) as error:
+            finished = process.run([path])
+        except OSError as error:
             return _broken(known, "Could not execute fact script (%s): %s" % (path, error))
         if finished.status != 0:
             return _broken(
@@ -31,8 +31,8 @@ def _fact(path, known):
             )
         content = finished.stdout
     else:
-        content = files.text(path)
-        if content is None:
+        content = files.text(path, "")
+        if not content and not os.access(path, os.R_OK):
             return _broken(known, "error loading fact - file (%s) not found or empty" % path)
     try:
         return json.loads(content)
@@ -46,9 +46,12 @@ def _ini(path, content, known):
     parser = configparser.ConfigParser()
     try:
         parser.read_string(content)
-        return {section: dict(parser.items(section)) for section in parser.sections()}
     except configparser.Error:
         return _broken(known, "error loading facts as JSON or ini - please check content: %s" % path)
+    try:
+        return {section: dict(parser.items(section)) for section in parser.sections()}
+    except configparser.Error as error:
+        return _broken(known, "error loading facts as ini - please check content: %s (%s)" % (path, error))
 
 
 def _broken(known, message):
