@@ -4,14 +4,16 @@ import os
 
 from shepherd.remote.facts import files
 
+BLOCK = "/sys/block"
+DISK = "/dev/disk"
 UNITS = (("YB", 80), ("ZB", 70), ("EB", 60), ("PB", 50), ("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10))
 
 
 def collect():
     links = _links()
     found = {}
-    for name in files.listing("/sys/block"):
-        directory = "/sys/block/" + name
+    for name in files.listing(BLOCK):
+        directory = "%s/%s" % (BLOCK, name)
         found[name] = _disk(directory, name, links)
     return {"device_links": links, "devices": found}
 
@@ -20,12 +22,12 @@ def _links():
     """The names that udev gave the devices, by kind and device: {"ids": {"sda": [...]}}."""
     found = {kind: {} for kind in ("ids", "uuids", "labels", "masters")}
     for kind, directory in (("ids", "by-id"), ("uuids", "by-uuid"), ("labels", "by-label")):
-        directory = "/dev/disk/" + directory
+        directory = "%s/%s" % (DISK, directory)
         for name in files.listing(directory):
             device = os.path.basename(files.link("%s/%s" % (directory, name)))
             found[kind].setdefault(device, []).append(name)
-    for device in files.listing("/sys/block"):
-        for slave in files.listing("/sys/block/%s/slaves" % device):
+    for device in files.listing(BLOCK):
+        for slave in files.listing("%s/%s/slaves" % (BLOCK, device)):
             found["masters"].setdefault(slave, []).append(device)
     for kind in found:
         for names in found[kind].values():
@@ -89,7 +91,7 @@ def _holders(directory):
     found = []
     for name in files.listing(directory + "/holders"):
         if name.startswith("dm-"):
-            found.append(files.text("/sys/block/%s/dm/name" % name, name))
+            found.append(files.text("%s/%s/dm/name" % (BLOCK, name), name))
         else:
             found.append(name)
     return found

@@ -1,0 +1,426 @@
+"""Facts: the same names and values as ansible-core 2.18 finds, on this host and on many that are made up.
+
+What ansible-core says of made-up hosts is kept in recorded/; how ours may differ is said in DIFFERENT.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import isolated
+import pytest
+
+from shepherd.remote import facts as gathered
+from shepherd.remote import process
+from shepherd.remote.facts import cpu, devices, distribution, dmi, files, lsb, managers, virtual
+from shepherd.remote.task import Task
+
+HERE = Path(__file__).parent
+
+# facts of this host that differ from ansible-core's, and why
+DIFFERENT = {
+    "ansible_system_capabilities": "by name; ansible-core passes on a piece of what capsh prints",
+    "ansible_system_capabilities_enforced": "known without capsh, too",
+    "ansible_python": "another Python runs it",
+    "ansible_python_version": "another Python runs it",
+    "ansible_env": "another process",
+    "ansible_user_id": "environment",
+    "ansible_lvm": "needs root and tools",
+}
+# facts that are another a moment later
+MOVING = re.compile(r"ansible_(date_time|loadavg|mem|swap|uptime|mounts)")
+# interfaces that other tests make meanwhile
+PASSING = re.compile(r"ansible_(?!eth|lo\b)\w*\d")
+
+
+@pytest.fixture(scope="module")
+def facts(target):
+    return target.run("setup", {})["ansible_facts"]
+
+
+@pytest.mark.oracle
+def test_this_host_is_the_same_to_ansible(facts, oracle):
+    if oracle is None:
+        pytest.skip("SHEPHERD_ORACLE does not name an environment with ansible-core")
+    theirs = oracle("setup", {})["ansible_facts"]
+    for name in set(theirs) | set(facts):
+        if name in DIFFERENT or MOVING.match(name) or PASSING.match(name):
+            continue
+        if name in ("ansible_interfaces", "ansible_locally_reachable_ips") or "ip_addresses" in name:
+            continue
+        assert settled(facts.get(name)) == settled(theirs.get(name)), name
+    for name in ("ansible_date_time", "ansible_memory_mb", "ansible_loadavg"):
+        assert shape(facts[name]) == shape(theirs[name]), name
+    assert [mount["mount"] for mount in facts["ansible_mounts"]] == [
+        mount["mount"] for mount in theirs["ansible_mounts"]
+    ]
+    assert shape(facts["ansible_mounts"][:1]) == shape(theirs["ansible_mounts"][:1])
+
+
+def settled(value):
+    return sorted(value, key=str) if isinstance(value, list) else value
+
+
+def shape(value):
+    """What kinds of values are where."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return type(value).__name__
+
+
+COMMON = """architecture date_time default_ipv4 devices distribution dns env fqdn hostname interfaces kernel local lsb
+machine memory_mb mounts os_family pkg_mgr processor python selinux service_mgr system user_id virtualization_type"""
+
+
+def test_what_every_host_has(facts):
+    for name in COMMON.split():
+        assert f"ansible_{name}" in facts, name
+    assert facts["module_setup"] is True and facts["gather_subset"] == ["all"]
+    assert facts["ansible_nodename"] == os.uname().nodename
+    assert facts["ansible_lo"]["ipv4"]["address"] == "127.0.0.1"
+
+
+def test_few_programs_are_started(monkeypatch):
+    """A program costs more than all the files together."""
+    started = []
+
+    def run(argv, **_):
+        started.append(os.path.basename(argv[0]))
+        return process.Finished(1, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    task = Task({"gather_timeout": 10, "fact_path": "/none"})
+    found = gathered.gather(set(gathered.KINDS), gathered.Known(task))
+    assert len(found) > 80
+    assert set(started) <= {"vgs", "lvs", "pvs", "systemctl", "facter", "ohai"}  # which nothing can stand for
+
+
+# Subsets
+
+
+KEYS = {
+    "date_time": {"date_time"},
+    "dns": {"dns"},
+    "env": {"env"},
+    "chroot": {"is_chroot"},
+    "is_chroot": {"is_chroot"},
+    "virtual": {"virtualization_type", "virtualization_role", "virtualization_tech_guest", "virtualization_tech_host"},
+    "cmdline": {"cmdline", "proc_cmdline"},
+    "iscsi": {"iscsi_iqn"},
+    "nvme": {"hostnqn"},
+    "loadavg": {"loadavg"},
+    "python": {"python"},
+    "selinux": {"selinux", "selinux_python_present"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(KEYS))
+def test_one_kind(run, name):
+    found = run("setup", {"gather_subset": ["!all", "!min", name]})["ansible_facts"]
+    assert set(found) == {f"ansible_{key}" for key in KEYS[name]} | {"gather_subset", "module_setup"}
+
+
+@pytest.mark.parametrize(
+    ("subsets", "there", "missing"),
+    [
+        (["!hardware"], "env", "devices"),  # what is taken away is taken from `min`
+        (["!all"], "env", "default_ipv4"),
+        (["!all", "!min"], "", "env"),
+        (["hardware"], "devices env", "default_ipv4"),
+        (["all", "!hardware"], "default_ipv4", "devices"),
+        (["!all", "network"], "default_ipv4 env", "devices"),
+        (["!network", "network"], "default_ipv4", "devices"),
+        (["!min", "interfaces"], "default_ipv4 kernel distribution", "env"),
+        (["min", "!date_time"], "env", "date_time"),
+        ([], "devices default_ipv4 env", ""),
+    ],
+)
+def test_subsets(run, subsets, there, missing):
+    found = run("setup", {"gather_subset": subsets})["ansible_facts"]
+    for name in there.split():
+        assert f"ansible_{name}" in found
+    for name in missing.split():
+        assert f"ansible_{name}" not in found
+
+
+def test_unknown_subset(run):
+    result = run("setup", {"gather_subset": ["hardwear"]})
+    assert result["failed"]
+    assert result["msg"].startswith(
+        "Bad subset 'hardwear' given to Ansible. gather_subset options allowed: all, all_ipv4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["ansible_mem*_mb"], {"ansible_memfree_mb", "ansible_memory_mb", "ansible_memtotal_mb"}),
+        (["kernel", "ansible_system"], {"ansible_kernel", "ansible_system"}),
+        (["gather_subset"], {"gather_subset"}),
+        (["nothing"], set()),
+    ],
+)
+def test_filter(run, patterns, expected):
+    assert set(run("setup", {"filter": patterns})["ansible_facts"]) == expected
+
+
+# Hosts that are made up
+
+
+def pretend(monkeypatch, content):
+    """Let the files of a host be these and no others."""
+    monkeypatch.setattr(files, "text", lambda path, default=None: content.get(path, "").strip("\n ") or default)
+    monkeypatch.setattr(os.path, "exists", lambda path: path in content)
+    monkeypatch.setattr(os.path, "isdir", lambda path: any(name.startswith(f"{path}/") for name in content))
+
+
+DISTRIBUTIONS = json.loads((HERE / "recorded/distributions.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+def test_distributions(monkeypatch, name):
+    case = DISTRIBUTIONS[name]
+    pretend(monkeypatch, case["files"])
+    monkeypatch.setattr(lsb.programs, "find", lambda _: None)
+    expected = case["facts"]
+    if name == "clear":  # ansible-core leaves the quotes of the file in
+        expected = {key: value.strip('"') if isinstance(value, str) else value for key, value in expected.items()}
+    assert {**distribution.collect(None), **lsb.collect(None)} == expected
+
+
+@pytest.mark.parametrize(("content", "expected"), json.loads((HERE / "recorded/virtualization.json").read_text()))
+def test_virtualization(monkeypatch, content, expected):
+    pretend(monkeypatch, content)
+    found = virtual.collect(None)
+    found["virtualization_tech_guest"].sort()
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "major", "there", "expected"),
+    [
+        ("Debian", "12", ["/usr/bin/apt-get"], "apt"),
+        ("Debian", "12", ["/usr/bin/apt-get", "/usr/bin/dnf"], "apt"),
+        ("RedHat", "9", ["/usr/bin/dnf", "/usr/bin/yum"], "dnf"),
+        ("RedHat", "7", ["/usr/bin/dnf", "/usr/bin/yum"], "yum"),
+        ("RedHat", "9", ["/run/ostree-booted", "/usr/bin/dnf"], "atomic_container"),
+        ("Alpine", "3", ["/sbin/apk"], "apk"),
+        ("Suse", "15", ["/usr/bin/zypper"], "zypper"),
+        ("Archlinux", "NA", ["/usr/bin/pacman"], "pacman"),
+        ("Frob", "1", [], "unknown"),
+    ],
+)
+def test_package_managers(monkeypatch, family, major, there, expected):
+    pretend(monkeypatch, dict.fromkeys(there, "x"))
+    monkeypatch.setattr(os.path, "realpath", lambda path: path)
+
+    known = {"os_family": family, "distribution": "CentOS", "distribution_major_version": major}
+    assert managers.packages(SimpleNamespace(facts=known)) == {"pkg_mgr": expected}
+
+
+@pytest.mark.parametrize(
+    ("content", "link", "expected"),
+    [
+        ({"/proc/1/comm": "systemd\n", "/run/systemd/system/x": ""}, "", "systemd"),
+        ({"/proc/1/comm": "init\n", "/run/systemd/system/x": ""}, "", "systemd"),
+        ({"/proc/1/comm": "init\n", "/sbin/openrc": "x"}, "", "openrc"),
+        ({"/proc/1/comm": "bash\n", "/etc/init.d/": ""}, "", "sysvinit"),
+        ({"/proc/1/comm": "sh\n"}, "", "service"),
+        ({"/proc/1/comm": "runit-init\n"}, "", "runit"),
+        ({"/proc/1/comm": "procd\n"}, "", "openwrt_init"),
+        ({"/proc/1/comm": "tini\n"}, "", "tini"),
+        ({"/proc/1/comm": "init\n"}, "../lib/systemd/systemd", "systemd"),
+    ],
+)
+def test_service_managers(monkeypatch, content, link, expected):
+    pretend(monkeypatch, content)
+    monkeypatch.setattr(files, "link", lambda _: link)
+    monkeypatch.setattr(managers.programs, "find", lambda name: "/bin/systemctl" if name == "systemctl" else None)
+    assert managers.services(None) == {"service_mgr": expected}
+
+
+def test_processors(monkeypatch):
+    one = "processor\t: {0}\nvendor_id\t: AuthenticAMD\nmodel name\t: EPYC\nphysical id\t: {1}\nsiblings\t: 4\n"
+    one += "cpu cores\t: 2\nflags\t\t: fpu sse\n\n"
+    pretend(monkeypatch, {"/proc/cpuinfo": "".join(one.format(number, number // 4) for number in range(8))})
+    found = cpu.collect("x86_64")
+    assert found["processor"][:6] == ["0", "AuthenticAMD", "EPYC", "1", "AuthenticAMD", "EPYC"]
+    assert [found[f"processor_{name}"] for name in ("count", "cores", "threads_per_core", "vcpus")] == [2, 2, 2, 8]
+    assert found["flags"] == ["fpu", "sse"]
+    pretend(monkeypatch, {"/proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 1\n\nprocessor\t: 1\nCPU part\t: 0xd08\n"})
+    found = cpu.collect("aarch64")
+    assert [found[f"processor_{name}"] for name in ("count", "cores", "threads_per_core", "vcpus")] == [2, 1, 1, 2]
+
+
+def test_firmware(monkeypatch):
+    names = {"product_name": "Box \n", "sys_vendor": "V\n", "chassis_type": "23\n", "product_serial": " \n"}
+    pretend(monkeypatch, {dmi.DIRECTORY + name: value for name, value in names.items()})
+    found = dmi.collect()
+    assert (found["product_name"], found["system_vendor"], found["form_factor"]) == ("Box", "V", "Rack Mount Chassis")
+    assert (found["product_serial"], found["bios_date"]) == ("NA", "NA")
+
+
+def test_disks(tmp_path, monkeypatch):
+    for name, value in {
+        "sda/size": "41943040",
+        "sda/queue/scheduler": "none [mq-deadline] kyber",
+        "sda/queue/logical_block_size": "4096",
+        "sda/queue/rotational": "1",
+        "sda/device/model": "Fast  ",
+        "sda/sda1/size": "2097152",
+        "sda/sda1/start": "2048",
+        "sda/holders/dm-0/x": "",
+        "dm-0/dm/name": "vg0-root",
+        "dm-0/slaves/sda/x": "",
+    }.items():
+        path = tmp_path / "block" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value + "\n")
+    for kind, name, device in (("by-id", "wwn-0x5", "sda"), ("by-uuid", "aa-bb", "sda1"), ("by-label", "ROOT", "sda1")):
+        (tmp_path / "disk" / kind).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "disk" / kind / name).symlink_to(f"../../{device}")
+    monkeypatch.setattr(devices, "BLOCK", f"{tmp_path}/block")
+    monkeypatch.setattr(devices, "DISK", f"{tmp_path}/disk")
+    found = devices.collect()
+    assert found["device_links"] == {
+        "ids": {"sda": ["wwn-0x5"]},
+        "uuids": {"sda1": ["aa-bb"]},
+        "labels": {"sda1": ["ROOT"]},
+        "masters": {"sda": ["dm-0"]},
+    }
+    disk = found["devices"]["sda"]
+    assert (disk["sectors"], disk["sectorsize"], disk["size"]) == (5242880, "4096", "20.00 GB")
+    assert (disk["scheduler_mode"], disk["rotational"], disk["model"], disk["wwn"]) == (
+        "mq-deadline",
+        "1",
+        "Fast",
+        "0x5",
+    )
+    assert disk["holders"] == ["vg0-root"]
+    assert disk["partitions"] == {
+        "sda1": {
+            "links": {"ids": [], "uuids": ["aa-bb"], "labels": ["ROOT"], "masters": []},
+            "start": "2048",
+            "sectors": 262144,
+            "sectorsize": 4096,
+            "size": "1.00 GB",
+            "uuid": "aa-bb",
+            "holders": [],
+        }
+    }
+
+
+# A host with files of its own
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    etc = {
+        "resolv.conf": "# c\nnameserver 1.1.1.1\nnameserver 2.2.2.2\n"
+        "domain example.org\nsearch a.b c.d\noptions ndots:2 rotate\n",
+        "ansible/facts.d/json.fact": '{"a": [1, 2]}',
+        "ansible/facts.d/ini.fact": "[sec]\nkey=val\nOther = v%%1\n",
+        "ansible/facts.d/program.fact": '#!/bin/sh\necho "[a]"; echo b=c\n',
+        "ansible/facts.d/failing.fact": "#!/bin/sh\necho oh no >&2; exit 3\n",
+        "ansible/facts.d/garbage.fact": "garbage\n",
+        "ansible/facts.d/empty.fact": "",
+        "ansible/facts.d/other": "[x]\n",
+        "iscsi/initiatorname.iscsi": "## c\nInitiatorName=iqn.1993-08.org:01:abc\n",
+        "ssh/ssh_host_ed25519_key.pub": "ssh-ed25519 AAAAC3 root@x\n",
+    }
+    yield from isolated.target(tmp_path_factory, etc)
+
+
+def test_files_of_the_host(other):
+    result = other.run("setup", {"gather_subset": ["!all", "dns", "local", "iscsi"]})
+    found = result["ansible_facts"]
+    assert found["ansible_dns"] == {
+        "nameservers": ["1.1.1.1", "2.2.2.2"],
+        "domain": "example.org",
+        "search": ["a.b", "c.d"],
+        "options": {"ndots": "2", "rotate": True},
+    }
+    failing = "Failure executing fact script (/etc/ansible/facts.d/failing.fact), rc: 3, err: oh no\n"
+    garbage = "error loading facts as JSON or ini - please check content: /etc/ansible/facts.d/garbage.fact"
+    assert found["ansible_local"] == {
+        "json": {"a": [1, 2]},
+        "ini": {"sec": {"key": "val", "other": "v%1"}},
+        "program": {"a": {"b": "c"}},
+        "failing": failing,
+        "garbage": garbage,
+        "empty": {},
+    }
+    assert sorted(result["warnings"]) == [failing, garbage]
+    assert found["ansible_iscsi_iqn"] == "iqn.1993-08.org:01:abc"
+    assert found["ansible_ssh_host_key_ed25519_public"] == "AAAAC3"
+    assert found["ansible_ssh_host_key_ed25519_public_keytype"] == "ssh-ed25519"
+    assert found["ansible_machine_id"]
+
+
+def test_fact_path(other):
+    result = other.run("setup", {"gather_subset": ["!all", "!min", "local"], "fact_path": "/none"})
+    assert result["ansible_facts"]["ansible_local"] == {}
+
+
+NETWORK = """
+set -e
+ip link set lo up
+ip link add one-a type veth peer name one-b; ip link set one-b up
+ip addr add 10.1.2.3/24 brd + dev one-a; ip addr add 10.1.2.4/24 dev one-a
+ip addr add 10.9.0.1/16 dev one-a label one-a:x
+ip link set one-a up; ip -6 addr add 2001:db8::5/64 dev one-a nodad
+ip link add two type veth peer name three; ip addr add 192.168.7.1 peer 192.168.7.2 dev two; ip link set two up
+ip route add default via 10.1.2.1 dev one-a; ip -6 route add default dev one-a; ip route add local 10.55.0.0/16 dev lo
+exec "$@"
+"""
+
+
+def test_network(tmp_path):
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-n", "true"], check=False).returncode:
+        pytest.skip("needs root and network namespaces")
+    code = "import json; from shepherd.remote.facts import network; print(json.dumps(network.collect(None)))"
+    told = subprocess.run(
+        ["unshare", "-n", "-m", "sh", "-c", f"mount -t sysfs sysfs /sys; {NETWORK}", "sh", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent.parent,
+    )
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    one = found["one_a"]
+    assert one["ipv4"] == {
+        "address": "10.1.2.3",
+        "broadcast": "10.1.2.255",
+        "netmask": "255.255.255.0",
+        "network": "10.1.2.0",
+        "prefix": "24",
+    }
+    assert [other["address"] for other in one["ipv4_secondaries"]] == ["10.1.2.4"]
+    assert found["one_a_x"]["ipv4"]["address"] == "10.9.0.1"
+    assert one["ipv6"][0] == {"address": "2001:db8::5", "prefix": "64", "scope": "global"}
+    assert one["active"] is True and one["type"] == "ether" and one["device"] == "one-a" and one["mtu"] == 1500
+    assert found["two"]["ipv4"]["prefix"] == "32" and found["two"]["ipv4"]["address"] == "192.168.7.1"
+    assert found["default_ipv4"] == {
+        **one["ipv4"],
+        "interface": "one-a",
+        "alias": "one-a",
+        "gateway": "10.1.2.1",
+        "macaddress": one["macaddress"],
+        "mtu": 1500,
+        "type": "ether",
+    }
+    assert found["default_ipv6"]["address"] == "2001:db8::5" and "gateway" not in found["default_ipv6"]
+    assert sorted(found["all_ipv4_addresses"]) == ["10.1.2.3", "10.1.2.4", "10.9.0.1", "192.168.7.1"]
+    assert {"127.0.0.0/8", "10.55.0.0/16", "10.1.2.3"} <= set(found["locally_reachable_ips"]["ipv4"])
+    assert {"::1", "2001:db8::5"} <= set(found["locally_reachable_ips"]["ipv6"])
+
+
+def test_full_name_is_the_resolvers(facts):
+    assert facts["ansible_fqdn"] == socket.getfqdn()
