@@ -1,7 +1,7 @@
 """Units of a real systemd, in a lab host. What is expected was seen with ansible-core 2.18."""
 
 import pytest
-import systemd_target
+import lab_target
 
 pytestmark = pytest.mark.systemd
 
@@ -22,7 +22,7 @@ def target(systemd_host, tmp_path_factory):
     for name, content in UNITS.items():
         systemd_host.exec(["tee", f"/etc/systemd/system/{name}"], stdin=content)
     systemd_host.exec(["systemctl", "daemon-reload"])
-    yield from systemd_target.target(systemd_host, tmp_path_factory)
+    yield from lab_target.target(systemd_host, tmp_path_factory)
 
 
 def show(host, name="tt"):
