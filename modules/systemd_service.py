@@ -53,7 +53,8 @@ SPEC = {
     "platforms": ["linux"],
     "since": "0.1",
     "notes": [
-        "Where systemd does not run, as in a chroot, units can still be enabled and masked; their state stays.",
+        "Where systemd does not run, units can still be enabled and masked. In a chroot, or with SYSTEMD_OFFLINE=1 in"
+        " the environment, their state stays as it is, with a warning; elsewhere to ask for a state is a failure.",
         "A unit without an [Install] section can be neither enabled nor disabled; it is left as it is.",
     ],
     "examples": """
@@ -80,7 +81,7 @@ def run(task):
     for option, command in (("daemon_reload", "daemon-reload"), ("daemon_reexec", "daemon-reexec")):
         if args[option] and not task.check:
             finished = systemctl.run(command)
-            if finished.status != 0 and systemd.booted():
+            if finished.status != 0 and (systemd.booted() or not systemd.offline()):
                 task.fail("failure %d during %s: %s" % (finished.status, command, finished.stderr or finished.stdout))
     if args["name"] is None:
         return {"changed": False, "name": None, "status": {}}

@@ -15,6 +15,14 @@ def booted():
     return os.path.isdir("/run/systemd/system")
 
 
+def offline():
+    """Whether this is a system at rest: a chroot, or what SYSTEMD_OFFLINE of systemctl(1) says to be one."""
+    from shepherd.remote.facts import virtual
+
+    said = os.environ.get("SYSTEMD_OFFLINE", "").lower()
+    return said in ("1", "yes", "true", "on") or virtual.chroot(None)["is_chroot"]
+
+
 class Systemctl:
     """systemctl for one service manager: of the system, of the user, or what all users have in common (`global`)."""
 
@@ -35,9 +43,7 @@ class Systemctl:
         return process.run([self._program] + self._options + list(words), environment=self._environment)
 
     def show(self, name):
-        """The unit's properties as text, by name; {} where no manager runs. Fails when one does not answer."""
-        if self.scope == "global" or (self.scope == "system" and not booted()):
-            return {}
+        """The unit's properties as text, by name. Fails when no manager answers."""
         finished = self.run("show", "--", name)
         if finished.status != 0:
             self.task.fail(
@@ -85,22 +91,17 @@ def converge(task, systemctl, name, state=None, enabled=None, masked=None):
                 "This module does not currently support using glob patterns, found '%s' in service name: %s"
                 % (letter, name)
             )
-    status = systemctl.show(name)
+    status = systemctl.show(name) if _manager_is_asked(task, systemctl, name, state) else {}
     result = {"changed": False, "name": name, "status": status}
     before, after = {}, {}
-    if systemctl.scope == "global" and state is not None:
-        task.fail("What all users get has no state: with scope=global there is only `enabled` and `masked`")
-    if status:
-        found = status.get("LoadState") != "not-found"
-    else:
-        found = True  # nobody to ask; systemctl will say so
-        if state is not None:
-            task.warn("systemd does not run here: the state of %s stays as it is" % name)
+    found = status.get("LoadState") != "not-found"  # where nobody was asked, systemctl says it later
     if not found and masked is None and (state is not None or enabled is not None):
         task.fail("Could not find the requested service %s: host" % name)
     file_state = None
     if masked is not None or enabled is not None:
         file_state = systemctl.file_state(name, status)
+    if enabled is not None and not status and file_state in ("", "not-found"):
+        task.fail("Could not find the requested service %s: host" % name)
     if masked is not None:
         is_masked = file_state.startswith("masked") or status.get("LoadState") == "masked"
         if is_masked != masked:
@@ -124,6 +125,20 @@ def converge(task, systemctl, name, state=None, enabled=None, masked=None):
     if task.diff:
         result["diff"] = {"before": before, "after": after}
     return result
+
+
+def _manager_is_asked(task, systemctl, name, state):
+    """Whether there is a service manager to ask for the unit. It takes none to enable and to mask."""
+    if systemctl.scope == "global":
+        if state is not None:
+            task.fail("What all users get has no state: with scope=global there is only `enabled` and `masked`")
+        return False
+    if systemctl.scope == "user" or booted():
+        return True
+    if state is not None and offline():
+        task.warn("systemd does not run here: the state of %s stays as it is" % name)
+        return False
+    return state is not None
 
 
 def _enabled(file_state, wanted):

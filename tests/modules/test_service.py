@@ -69,3 +69,20 @@ def oracle(tmp_path_factory):
 
 def test_steps(run, oracle):
     isolated.replay("service", STEPS, run, oracle)
+
+
+def test_systemd_that_does_not_run(run):
+    """systemctl is there, and nothing that answers it."""
+    if run("shell", {"cmd": "command -v systemctl && test ! -e /run/systemd/system"})["rc"]:
+        pytest.skip("needs systemctl where systemd does not run")
+    run("shell", {"cmd": "mkdir -p /etc/systemd/system"})
+    unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+    run("shell", {"cmd": "cat > /etc/systemd/system/uu.service", "stdin": unit})
+    for enabled, changed in ((True, True), (True, False), (False, True)):
+        assert run("systemd_service", {"name": "uu", "enabled": enabled})["changed"] is changed
+    missing = run("systemd_service", {"name": "no-such", "enabled": True}, check=True)
+    assert missing["msg"] == "Could not find the requested service no-such: host"
+    refused = run("systemd_service", {"name": "uu", "state": "started"})
+    assert refused["failed"] and "not been booted with systemd" in refused["msg"]
+    at_rest = run("systemd_service", {"name": "uu", "state": "started"}, environment={"SYSTEMD_OFFLINE": "1"})
+    assert at_rest["changed"] is False and "the state of uu stays" in at_rest["warnings"][0]

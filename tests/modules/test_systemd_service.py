@@ -1,7 +1,7 @@
 """Units of a real systemd, in a lab host. What is expected was seen with ansible-core 2.18."""
 
-import pytest
 import lab_target
+import pytest
 
 pytestmark = pytest.mark.systemd
 
