@@ -151,10 +151,13 @@ def _own_dirs() -> tuple[str, ...]:
 def _load(name: str, library_dirs: tuple[str, ...]) -> Spec:
     path = find(name, library_dirs)
     if path is None:
+        from shepherd.elsewhere import collection_of
+
+        home = collection_of(name)
         raise ParseError(
             f"couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or "
             "incorrect module path.",
-            hint=nearest(name, names(library_dirs)),
+            hint=f"it is a module of {home} that Shepherd does not have yet" if home else nearest(name, names(library_dirs)),
         )
     document = _read(path)
     if document is None:

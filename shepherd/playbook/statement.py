@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shepherd import spec
+from shepherd import elsewhere, spec
 from shepherd.arguments import COMMAND_OPTIONS, FREE_FORM, parse_kv, placed, split_words
 from shepherd.errors import ParseError, nearest
 from shepherd.origin import Origin, origin_of
@@ -28,6 +28,7 @@ class Statement(NamedTuple):
     origin: Origin
     template: Any = None
     local: bool = False  # local_action
+    missing: ParseError | None = None  # a module that Shepherd does not have: wrong where the task is sure to run
 
 
 def find(task: Mapping[Any, Any], kind: Kind, loader: Loader, origin: Origin) -> Statement:
@@ -47,7 +48,11 @@ def find(task: Mapping[Any, Any], kind: Kind, loader: Loader, origin: Origin) ->
         return Statement(written, written, args, place, template, key == "local_action")
     action = spec.canonical(written)
     if spec.find(action, loader.library) is None:
-        raise _unknown(written, kind, task, loader, place)
+        missing = _unknown(written, kind, task, loader, place)
+        if elsewhere.collection_of(action) is None:
+            raise missing
+        args, template = _options(value, None, written, place)
+        return Statement(action, written, args, place, template, key == "local_action", missing)
     found = loader.spec(action)
     args, template = _options(value, found, written, place)
     return Statement(action, written, args, place, template, key == "local_action")
@@ -173,9 +178,9 @@ def _shown(task: Mapping[Any, Any], key: Any) -> str:
 def _unknown(written: str, kind: Kind, task: Mapping[Any, Any], loader: Loader, origin: Origin) -> ParseError:
     """A name that is no module's: misspelt, a keyword, or of a collection that Shepherd does not have."""
     similar = nearest(spec.canonical(written), [*spec.names(loader.library), *kind.table])
-    collection = ".".join(written.split(".")[:2]) if written.count(".") >= 2 else ""
-    if collection and collection != "ansible.builtin":
-        similar = f"Shepherd has no modules of the collection {collection} yet; `shepherd doc` lists those it has"
+    collection = elsewhere.collection_of(spec.canonical(written))
+    if collection is not None:
+        similar = f"it is a module of {collection} that Shepherd does not have yet; `shepherd doc` lists those it has"
     elif written in PLAY and "hosts" in task:
         similar = "this is a play; plays stand at the top level of a playbook"
     return ParseError(

@@ -98,6 +98,8 @@ def _task(entry: Mapping[Any, Any], context: Context, origin: Origin) -> Sequenc
     if found.local and own.get("delegate_to") is None:
         own["delegate_to"] = "localhost"
     settings = merge(context.settings, own, origin, loader.library)
+    if found.missing is not None and not settings.when:
+        raise found.missing
     values = own.get("vars")
     including = found.action in INCLUDES
     if including:
@@ -170,7 +172,7 @@ def _loop_control(written: Mapping[Any, Any], origin: Origin) -> dict[str, Any]:
 def _check_args(task: Task, found: Statement, context: Context) -> None:
     """What can be known of the options before anything is rendered."""
     defaults = defaults_for(task.settings, task.action)
-    if is_template(task.action) or task.args_template is not None or defaults is None:
+    if found.missing or is_template(task.action) or task.args_template is not None or defaults is None:
         return
     declared = context.loader.spec(task.action)
     try:

@@ -358,3 +358,12 @@ def test_two_thousand_tasks_load_without_quadratic_work(tmp_path: Path) -> None:
     seconds(10)
     small = min(seconds(200) for _ in range(3))
     assert min(seconds(2000) for _ in range(2)) < small * 10 * 3
+
+
+def test_a_module_that_is_not_here_may_stand_behind_a_condition(tmp_path: Path) -> None:
+    """Playbooks for several systems name modules that most hosts never reach."""
+    playbook = tmp_path / "play.yml"
+    playbook.write_text("- hosts: all\n  tasks:\n  - yum: name=httpd state=present\n    when: on_redhat\n")
+    (task,) = load(str(playbook), loader=Loader()).plays[0].tasks.tasks
+    assert isinstance(task, Task)
+    assert (task.action, task.args) == ("yum", {"name": "httpd", "state": "present"})
