@@ -152,6 +152,12 @@ class Request:
         self.text = text
         self.name, self.operator, self.version = found.groups() if found else (text, None, None)
 
+    def settled_by(self, package):
+        """Whether the installed package will do, whatever others there are. A pattern of versions asks for the best."""
+        if not package.configured or (self.version and GLOB.search(self.version)):
+            return False
+        return self.accepts(package.version)
+
     def accepts(self, version):
         """Whether the version is one that is asked for."""
         if self.operator is None:
@@ -192,7 +198,7 @@ def run(task):
     elif names:
         _install(task, apt, names)
     elif args["state"] == "fixed":
-        apt.change("install", options=["--fix-broken"] + _install_options(args))
+        apt.change("install", options=_install_options(args))
     elif args["autoclean"] or args["autoremove"]:
         _clean_up(task, apt)
     else:
@@ -208,10 +214,11 @@ def _install_options(args):
         ("autoremove", "--auto-remove"),
         ("only_upgrade", "--only-upgrade"),
         ("fail_on_autoremove", "--no-remove"),
+        ("purge", "--purge"),
     ):
         if args[option]:
             options.append(word)
-    return options
+    return options + (["--fix-broken"] if args["state"] == "fixed" else [])
 
 
 def _upgrade(task, apt):
@@ -233,7 +240,7 @@ def _upgrade(task, apt):
 def _clean_up(task, apt):
     """Without packages to install or to remove."""
     out = ""
-    changed = False
+    changed = apt.result["changed"]
     for option, mark in (("autoclean", "\nDel "), ("autoremove", "The following packages will be REMOVED")):
         if task.args[option]:
             apt.change(option, options=["--purge"] if task.args["purge"] and option == "autoremove" else [])
@@ -247,29 +254,25 @@ def _install(task, apt, names):
 
     args = task.args
     status = dpkg.Status()
-    requests = []
-    for name in names:
-        requests += _expanded(task, apt, Request(name))
-    if args["state"] in ("build-dep", "fixed"):
-        options = _install_options(args) + (["--fix-broken"] if args["state"] == "fixed" else [])
-        apt.change("build-dep" if args["state"] == "build-dep" else "install", [one.name for one in requests], options)
+    requests = [request for name in names for request in _expanded(task, apt, Request(name))]
+    if args["state"] == "build-dep":
+        apt.change("build-dep", [request.name for request in requests], _install_options(args))
         return
-    wanted, present = [], []
-    policy = apt.policy([one.name for one in requests]) if args["state"] == "latest" else {}
+    present, unsettled = [], []
     for request in requests:
-        found = status.package(request.name)
-        installed = found.version if found and found.installed else None
-        if installed is None and (args["only_upgrade"] or _provided(status, apt, request)):
-            continue
-        if installed is not None:
-            present.append(found)
-            if _satisfied(task, request, installed, policy):
+        package = status.package(request.name)
+        if package and package.installed:
+            present.append(package)
+            if args["state"] != "latest" and request.settled_by(package):
                 continue
-        wanted.append(_chosen(task, apt, request, policy))
+        elif args["only_upgrade"]:
+            continue
+        unsettled.append((request, package))
+    policy = apt.policy([request.name for request, _ in unsettled])
+    wanted = [_wanted(task, policy, status, request, package) for request, package in unsettled]
+    wanted = [word for word in wanted if word]
     if wanted:
         apt.change("install", wanted, _install_options(args))
-    elif task.diff:
-        apt.result["diff"] = {"prepared": ""}
     apt.mark_manual([package.name for package in dpkg.automatic(present)])
 
 
@@ -279,44 +282,30 @@ def _expanded(task, apt, request):
         return [request]
     import fnmatch
 
-    found = sorted(name for name in apt.known_names() if fnmatch.fnmatchcase(name, request.name))
+    found = sorted(fnmatch.filter(apt.known_names(), request.name))
     if not found:
         task.fail("No package(s) matching '%s' available" % request.name)
     return [Request(name + (request.operator or "") + (request.version or "")) for name in found]
 
 
-def _provided(status, apt, request):
-    """Whether it is a name that an installed package provides, and no package of its own has."""
-    if request.operator or not status.provided(request.name):
-        return False
-    return apt.policy([request.name]).get(request.name, (None,))[0] is None
+def _wanted(task, policy, status, request, package):
+    """What apt-get is to install for the request; None where nothing is.
 
-
-def _satisfied(task, request, installed, policy):
-    """Whether the installed version will do."""
-    if task.args["state"] != "latest":
-        return request.accepts(installed)
-    candidate, versions = policy.get(request.name, (None, []))
-    if request.operator:
-        best = next((version for version in versions if request.accepts(version)), None)
-        return best is None or best == installed
-    return candidate is None or candidate == installed
-
-
-def _chosen(task, apt, request, policy):
-    """The request as apt-get takes it, a pattern or a least version replaced by the version that it leads to."""
-    if request.operator is None:
-        return request.name
-    if request.operator == "=" and not GLOB.search(request.version):
-        return "%s=%s" % (request.name, request.version)
-    candidate, versions = (policy or apt.policy([request.name])).get(request.name, (None, []))
-    if not versions:
+    apt-get must never see a name that apt does not know: it would take `foo-` for an order to remove foo, and `fo.` for
+    a regular expression.
+    """
+    if request.name not in policy:
         task.fail("No package matching '%s' is available" % request.name)
-    best = candidate if candidate and request.accepts(candidate) else None
-    best = best or next((version for version in versions if request.accepts(version)), None)
-    if best is None:
-        task.fail("no available installation candidate for %s" % request.text, **apt.result)
-    return "%s=%s" % (request.name, best)
+    candidate, versions = policy[request.name]
+    installed = package.version if package and package.configured else None
+    if request.operator is None:
+        if not versions and status.provided(request.name):
+            return None
+        return None if installed and candidate in (None, installed) else request.name
+    accepted = [version for version in [candidate] + versions if version and request.accepts(version)]
+    if not accepted:
+        task.fail("no available installation candidate for %s" % request.text)
+    return None if accepted[0] == installed else "%s=%s" % (request.name, accepted[0])
 
 
 def _remove(task, apt, names):
@@ -332,7 +321,10 @@ def _remove(task, apt, names):
         if GLOB.search(request.name):
             import fnmatch
 
-            wanted += [one for one in status.names() if fnmatch.fnmatchcase(one, request.name)]
+            matching = fnmatch.filter(status.names(), request.name)
+            if not matching:
+                _expanded(task, apt, request)  # fails where no package at all is called so
+            wanted += matching
             continue
         found = status.package(request.name)
         if found is None:
@@ -340,8 +332,6 @@ def _remove(task, apt, names):
         if (found.installed and request.accepts(found.version)) or (found.config and args["purge"]):
             wanted.append(request.name)
     if not wanted:
-        if task.diff:
-            apt.result["diff"] = {"prepared": ""}
         return
     options = [word for option, word in (("purge", "--purge"), ("autoremove", "--auto-remove")) if args[option]]
     apt.change("remove", wanted, options)

@@ -12,13 +12,7 @@ STAMP = "/var/lib/apt/periodic/update-success-stamp"
 POLICY = "/usr/sbin/policy-rc.d"
 SUMMARY = re.compile(r"^\d+ (?:packages )?upgraded, \d+ (?:newly|to) ", re.MULTILINE)
 NOTHING = re.compile(r"^0 (?:packages )?upgraded, 0 newly installed, (?:0 reinstalled, )?0 to remove", re.MULTILINE)
-# what apt-get says, and what a playbook's author shall read
-COMPLAINTS = (
-    (r"Unable to locate package (\S+)", "No package matching '%s' is available"),
-    (r"Package '([^']+)' has no installation candidate", "No package matching '%s' is available"),
-    (r"Couldn't find any package by (?:glob|regex) '([^']+)'", "No package matching '%s' is available"),
-)
-NO_VERSION = re.compile(r"Version '([^']+)' for '([^']+)' was not found")
+UNKNOWN = re.compile(r"Unable to locate package (\S+)")
 
 
 class Apt:
@@ -118,7 +112,9 @@ class Apt:
             if finished.status == 0 and not re.search(r"^[WE]: .*[Ff]ailed to ", said, re.MULTILINE):
                 os.utime(LISTS)  # nothing new is news, too
                 return
-            errors = ", ".join(line for line in finished.stderr.split("\n") if line.startswith(("E:", "W:")))
+            lines = (line for line in finished.stderr.split("\n") if line.startswith(("E:", "W:")))
+            errors = ", ".join(lines) or "unknown reason"
+            self.task.warn("Failed to update cache after %d retries due to %s" % (attempt + 1, errors))
             if attempt + 1 < retries:
                 time.sleep(min(2**attempt, longest) + jitter)
         self.task.fail("Failed to update apt cache after %d retries: %s" % (retries, errors), **self.result)
@@ -175,13 +171,9 @@ def prepared(text):
 
 
 def _complaint(argv, finished):
-    for pattern, message in COMPLAINTS:
-        found = re.search(pattern, finished.stderr)
-        if found:
-            return message % found.group(1)
-    found = NO_VERSION.search(finished.stderr)
+    found = UNKNOWN.search(finished.stderr)
     if found:
-        return "no available installation candidate for %s=%s" % (found.group(2), found.group(1))
+        return "No package matching '%s' is available" % found.group(1)
     import shlex
 
     return "'%s' failed: %s" % (" ".join(shlex.quote(word) for word in argv), finished.stderr)

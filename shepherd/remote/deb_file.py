@@ -20,12 +20,10 @@ def install(task, apt):
         found = dpkg.Status().package("%(Package)s:%(Architecture)s" % fields)
         for key in ("cache_updated", "cache_update_time"):
             apt.result.pop(key)
-        if found and found.installed:
+        if found and found.configured:
             order = dpkg.compare(fields["Version"], found.version)
             if order == 0 and not task.args["force"]:
                 apt.result.update(changed=False, stdout="", stderr="")
-                if task.diff:
-                    apt.result["diff"] = {"prepared": ""}
                 return
             if order < 0 and not (task.args["allow_downgrade"] or task.args["force"]):
                 task.fail("A later version is already installed")

@@ -4,30 +4,36 @@ The file is a list of paragraphs (deb-control(5)); one package is found by searc
 nothing but its own paragraph is taken apart.
 """
 
+import os
 import re
 from collections import namedtuple
 
-STATUS = "/var/lib/dpkg/status"
+DIRECTORY = "/var/lib/dpkg"
 EXTENDED = "/var/lib/apt/extended_states"  # what apt knows beyond that: which packages came along with others
 
-# installed     all its files are there (it may still have to be configured)
+# installed     all its files are there
+# configured    it is installed, and its scripts have run to the end
 # config        it was removed, and left configuration files
-Package = namedtuple("Package", "name architecture version installed config")
+Package = namedtuple("Package", "name architecture version installed configured config")
 
 _GONE = ("not-installed", "config-files", "half-installed")
+_CONFIGURED = ("installed", "triggers-pending", "triggers-awaited")
 
 
 class Status:
     """The packages of this host, as they were when this was made."""
 
-    def __init__(self, path=STATUS):
+    def __init__(self, directory=DIRECTORY):
+        self._data = b"\n" + _read(os.path.join(directory, "status"))
+        updates = os.path.join(directory, "updates")
         try:
-            with open(path, "rb") as stream:
-                self._data = b"\n" + stream.read()
+            names = sorted(name for name in os.listdir(updates) if name.isdigit())
         except OSError:
-            self._data = b"\n"
+            names = []
+        for name in names:  # what an interrupted dpkg left: whole paragraphs, which hold in place of earlier ones
+            self._data += b"\n" + _read(os.path.join(updates, name))
         native = self._find(b"dpkg")
-        self.architecture = native[0].architecture if native else ""
+        self.architecture = native[-1].architecture if native else ""
 
     def _paragraph(self, at):
         start = self._data.rfind(b"\n\n", 0, at + 1)
@@ -45,12 +51,9 @@ class Status:
     def package(self, name):
         """The Package of that name, for the architecture after a colon or else the native one; None where unknown."""
         name, _, architecture = name.partition(":")
-        wanted = (architecture, "all") if architecture else (self.architecture, "all")
-        found = self._find(name.encode())
-        for package in found:
-            if package.architecture in wanted:
-                return package
-        return None if architecture or not found else found[0]
+        wanted = (self.architecture, "all") if architecture in ("", self.architecture) else (architecture,)
+        found = [package for package in self._find(name.encode()) if package.architecture in wanted]
+        return found[-1] if found else None
 
     def names(self):
         """The names of all installed packages."""
@@ -78,7 +81,16 @@ def _package(paragraph):
     state = field(b"Status").rpartition(" ")[2]
     version = field(b"Version")
     installed = bool(version) and state not in _GONE
-    return Package(field(b"Package"), field(b"Architecture"), version, installed, state == "config-files")
+    configured = installed and state in _CONFIGURED
+    return Package(field(b"Package"), field(b"Architecture"), version, installed, configured, state == "config-files")
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
 
 
 def automatic(packages):
