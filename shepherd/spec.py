@@ -157,7 +157,9 @@ def _load(name: str, library_dirs: tuple[str, ...]) -> Spec:
         raise ParseError(
             f"couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or "
             "incorrect module path.",
-            hint=f"it is a module of {home} that Shepherd does not have yet" if home else nearest(name, names(library_dirs)),
+            hint=f"it is a module of {home} that Shepherd does not have yet"
+            if home
+            else nearest(name, names(library_dirs)),
         )
     document = _read(path)
     if document is None:

@@ -364,6 +364,6 @@ def test_a_module_that_is_not_here_may_stand_behind_a_condition(tmp_path: Path) 
     """Playbooks for several systems name modules that most hosts never reach."""
     playbook = tmp_path / "play.yml"
     playbook.write_text("- hosts: all\n  tasks:\n  - yum: name=httpd state=present\n    when: on_redhat\n")
-    (task,) = load(str(playbook), loader=Loader()).plays[0].tasks.tasks
+    (task,) = load(str(playbook), loader=loader()).plays[0].tasks.tasks
     assert isinstance(task, Task)
     assert (task.action, task.args) == ("yum", {"name": "httpd", "state": "present"})
