@@ -1,10 +1,12 @@
-"""The forked process: run one module, answer, end. It never returns into the helper's loop.
+"""The forked process: wait for a request, run its module, answer, end. It never returns into the helper's loop.
 
-What it does first is counted in pages: the first write to a page of the helper's memory, be it a reference count,
-copies the page. So nothing here walks through large structures, and nothing is imported that the helper could have.
+What it costs is counted in pages: the first write to a page of the helper's memory, be it a reference count, copies
+the page. So nothing here walks through large structures, and nothing is imported that the helper could have. A process
+that was forked ahead (see helper.py) does what it can before the request comes.
 """
 
 import gc
+import marshal
 import os
 import signal
 import struct
@@ -18,6 +20,7 @@ except ImportError:
 from shepherd.remote import wire
 from shepherd.remote.task import Failure, Task, expand
 
+REQUEST = struct.Struct(">II")  # the number of the request, the size of its marshalled head after it
 ANSWER = struct.Struct(">BI")  # did it crash, the size of the RESULT frame after it
 STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
@@ -39,8 +42,10 @@ def on_signal(*_):
         raise Terminated
 
 
-def main(helper, request, head, upload, life, answer, stdout, stderr):
-    """Never returns. `answer`, `stdout` and `stderr` are writing ends of pipes to the helper; `life`: see _die_with."""
+def main(helper, upload, life, requests, answer, stdout, stderr):
+    """Never returns. `requests` is the reading end of a pipe that brings the request; for `life` see _die_with.
+    `answer`, `stdout` and `stderr` are writing ends of pipes to the helper.
+    """
     global _forked
     status = 70
     try:
@@ -50,10 +55,12 @@ def main(helper, request, head, upload, life, answer, stdout, stderr):
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         file = upload.open() if upload is not None else None
-        close_all_but(answer, life, *([] if upload is None else upload.fds()))
+        close_all_but(answer, life, requests, *([] if upload is None else upload.fds()))
         _die_with(life)
+        wire.encode(wire.RESULT, 0, {"changed": False})  # a rehearsal: the pages that this writes to are ours then
         gc.enable()
         known = len(sys.modules)
+        request, head = _receive(requests)
         crashed, result = execute(head, file)
         _flush()
         try:
@@ -173,12 +180,29 @@ def _learned(known, helper):
             yield name
 
 
+def _receive(requests):
+    """Wait for the request: its number and its head."""
+    data = b""
+    size = REQUEST.size
+    while len(data) < size:
+        piece = os.read(requests, 65536)
+        if not piece:
+            os._exit(0)  # not needed after all
+        data += piece
+        if size == REQUEST.size <= len(data):
+            request, more = REQUEST.unpack_from(data)
+            size += more
+    os.close(requests)
+    return request, marshal.loads(data[REQUEST.size :])
+
+
 def _die_with(life):
     """Have the kernel kill this process group when the helper dies, however it dies.
 
     `life` is the reading end of a pipe whose writing end the helper alone holds. When that closes, the kernel signals
-    the owner of the reading end, which we make this group (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC). Linux only;
-    elsewhere the group outlives a helper that was killed with SIGKILL.
+    the owner of the reading end, which we make this group (fcntl(2): F_SETOWN, F_SETSIG, O_ASYNC). Nothing is ever
+    written to it: that would be signalled too. Linux only; elsewhere the group outlives a helper that was killed with
+    SIGKILL.
     """
     try:
         fcntl.fcntl(life, fcntl.F_SETOWN, -os.getpid())

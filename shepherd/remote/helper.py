@@ -15,6 +15,10 @@ Requests, by the `kind` of their frame (see wire.py) and their head:
 The timeout of a run is kept here, not by the controller: here it counts the run alone and not the wait on the network,
 and what it must end is here too.
 
+From the second run on, the process for the next one is forked ahead in an idle moment and waits for its request: a fork
+and all that a process does first are then over when the request comes. What is imported here after that fork makes it
+out of date, so it is let go.
+
 Frames are written with blocking writes. That is safe, because the controller never stops reading, and it is the
 backpressure: a process that prints faster than the network takes it waits. What is written to a relayed helper must
 not block, or two helpers could wait for each other; see relay.py.
@@ -44,8 +48,11 @@ class Helper:
         self.processes = {}  # pid: Run or Relay, until reaped
         self.streams = []  # Downloads, each asked for one piece in a turn
         self.learned = []  # what to import in idle moments: what a run had to import, what was sent ahead
+        self.spare = None  # a Run forked ahead
         self.partial = {}  # name: pieces of a source that comes in several frames
         self.own = set()
+        self._runs = 0
+        self._wanted = False  # is it time to fork a spare
         self._stopping = False
         self._full = set()  # Relays that take no more for now
         self._decoder = wire.Decoder()
@@ -94,8 +101,8 @@ class Helper:
                 self._check_time()
                 for stream in list(self.streams):
                     stream.advance()
-                if self.learned and not ready:
-                    self._learn()
+                if not ready:
+                    self._idle()
         except (BrokenPipeError, EOFError):
             pass  # the controller is gone
         except wire.WireError as error:
@@ -105,7 +112,7 @@ class Helper:
 
     def _patience(self):
         """Milliseconds the poll may wait; None: until something happens."""
-        if self.streams or self.learned:
+        if self.streams or self.learned or self._wanted:
             return 0
         times = [run.deadline for run in self.processes.values() if run.deadline is not None]
         return max(0, int((min(times) - time.monotonic()) * 1000) + 1) if times else None
@@ -160,6 +167,7 @@ class Helper:
         """Nobody listens any more: end what runs, the whole process groups, and wait until it has ended."""
         for request in list(self.requests.values()):
             request.cancel()
+        self._dismiss()
         os.close(self.sink)
         deadline = time.monotonic() + GRACE
         while self.processes:
@@ -173,6 +181,27 @@ class Helper:
             elif not pid:
                 time.sleep(0.005)
 
+    def _idle(self):
+        if self.learned:
+            self._learn()
+        elif self._wanted:
+            self._wanted = False
+            try:
+                self.spare = Run(self)
+            except OSError:
+                pass  # the run that needs a process will say so
+
+    def ended(self, run):
+        if run is self.spare:
+            self.spare = None
+        self._wanted = self._runs > 1 and self.spare is None
+
+    def _dismiss(self):
+        """Let the spare go: it does not know what changed here after its fork."""
+        if self.spare is not None:
+            self.spare.dismiss()
+            self.spare = None
+
     def _learn(self):
         """Import here what a run had to import or will have to, so that it finds it done.
 
@@ -180,6 +209,7 @@ class Helper:
         """
         name = self.learned.pop(0)
         if name not in sys.modules:
+            self._dismiss()
             try:
                 __import__(name)
             except Exception:
@@ -226,6 +256,7 @@ class Helper:
         self.partial.setdefault(name, []).append(body)
         if head.get("more"):
             return
+        self._dismiss()
         code = marshal.loads(zlib.decompress(b"".join(self.partial.pop(name))))
         self.importer.add(name, head["file"], code, head.get("package", False))
         (self.own.add if head.get("own") else self.own.discard)(name)
@@ -238,13 +269,22 @@ class Helper:
             return  # refused while it came in
         name = head["module"]
         try:
-            if name in self.own:
-                __import__(name)
-            else:
+            if name not in self.own:
                 self.importer.code(name)
+            elif name not in sys.modules:
+                self._dismiss()
+                __import__(name)
         except Exception:
             pass  # it fails again in the forked process, which says why
-        self.requests[request] = Run(self, request, head, upload)
+        self._runs += 1
+        self._wanted = False
+        spare = None
+        if upload is None:
+            spare, self.spare = self.spare, None
+        run = self.requests[request] = spare or Run(self, upload)
+        run.begin(request, head)
+        if upload is not None:
+            upload.cancel()  # the process has its own
 
     def _put(self, request, head, body):
         upload = self.requests.get(request)

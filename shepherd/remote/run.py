@@ -6,12 +6,13 @@ not matter who else still holds the pipes: a service that was started may keep i
 """
 
 import gc
+import marshal
 import os
 import signal
 import time
 
 from shepherd.remote import child, wire
-from shepherd.remote.child import ANSWER
+from shepherd.remote.child import ANSWER, REQUEST
 
 TAIL = 64 * 1024  # bytes of output kept for the report of a crash
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
@@ -19,17 +20,19 @@ _freeze = getattr(gc, "freeze", lambda: None)  # 3.7: keeps a collection in the 
 
 
 class Run:
-    def __init__(self, helper, request, head, upload):
+    """Made by a fork. It waits until `begin` gives it a request; `dismiss` ends one that is not needed."""
+
+    def __init__(self, helper, upload=None):
         self.helper = helper
-        self.request = request
-        self.timeout = head.get("timeout")
-        self.streaming = head.get("output", False)
+        self.request = None
+        self.timeout = None
+        self.streaming = False
         self.deadline = None
         self.answered = False
         self.expired = False
         self.received = bytearray()
         self.tails = {"stdout": bytearray(), "stderr": bytearray()}
-        pipes = result, stdout, stderr, life = [os.pipe() for _ in range(4)]
+        pipes = result, stdout, stderr, life, requests = [os.pipe() for _ in range(5)]
         _freeze()
         try:
             self.pid = os.fork()
@@ -39,19 +42,37 @@ class Run:
                 os.close(pipe[1])
             raise
         if self.pid == 0:
-            child.main(helper, request, head, upload, life[0], result[1], stdout[1], stderr[1])
-        for fd in (result[1], stdout[1], stderr[1], life[0]):
+            child.main(helper, upload, life[0], requests[0], result[1], stdout[1], stderr[1])
+        for fd in (result[1], stdout[1], stderr[1], life[0], requests[0]):
             os.close(fd)
         self.life = life[1]
+        self.requests = requests[1]
         self.pipes = {result[0]: "result", stdout[0]: "stdout", stderr[0]: "stderr"}
-        if upload is not None:
-            upload.cancel()  # the child has its own
-        if self.timeout:
-            self.deadline = time.monotonic() + self.timeout
         helper.processes[self.pid] = self
         for fd in self.pipes:
             os.set_blocking(fd, False)
             helper.watch(fd, lambda fd=fd: self._read(fd))
+
+    def begin(self, request, head):
+        self.request = request
+        self.timeout = head.get("timeout")
+        self.streaming = head.get("output", False)
+        if self.timeout:
+            self.deadline = time.monotonic() + self.timeout
+        packed = marshal.dumps(head)
+        view = memoryview(REQUEST.pack(request, len(packed)) + packed)
+        try:
+            while view:
+                view = view[os.write(self.requests, view) :]
+        except BrokenPipeError:
+            pass  # it has been killed; its end is reported when it is reaped
+        self.dismiss()
+
+    def dismiss(self):
+        """Nothing comes any more. Without a request the process ends."""
+        if self.requests is not None:
+            os.close(self.requests)
+            self.requests = None
 
     def _read(self, fd):
         """Take what is there; False at the end of the pipe or where nothing is there now."""
@@ -95,6 +116,8 @@ class Run:
             self.helper.send(self.received[ANSWER.size : end])
         self.deadline = None
         del self.received[:end]
+        for fd in self.pipes:
+            self.helper.forget(fd)  # what is left to read is read when the process has ended: one wakeup, not four
 
     def _send_tails(self):
         for stream, tail in self.tails.items():
@@ -127,6 +150,8 @@ class Run:
         for fd in list(self.pipes):
             self._close(fd)
         os.close(self.life)
+        self.dismiss()
+        self.helper.ended(self)
 
     def _died(self, status):
         self.answered = True

@@ -403,3 +403,49 @@ def test_sources_are_sent_once(ping):
             assert ping is sources.module(ping.path, "ping")
 
     go(main())
+
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def alive(pid):
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty: ended, but not yet reaped
+    except FileNotFoundError:
+        return False
+
+
+async def spare_of(link, last):
+    """The process that the helper forked ahead, once the `last` one is reaped."""
+    pid = link.hello["pid"]
+    assert await soon(lambda: len(children(pid)) == 1 and children(pid) != [str(last)])
+    return int(children(pid)[0])
+
+
+@pytest.mark.parametrize("python", some_pythons())
+def test_the_next_process_is_forked_ahead(python, probe):
+    """… and takes the next run, however long its request, but not where it would lack what was sent since."""
+    who = "import os; return {'pid': os.getpid(), 'leads': os.getpgrp() == os.getpid(), 'n': len(task.args['x'])}"
+
+    async def main():
+        async with linked(python) as link:
+            module = probe(who)
+            for size in (1, 2):
+                ran = await link.run(module, {"x": "x" * size})
+            for size in (3, 300_000):  # more than a pipe holds
+                spare = await spare_of(link, ran["pid"])
+                ran = await link.run(module, {"x": "x" * size})
+                assert ran == {"pid": spare, "leads": True, "n": size}
+            spare = await spare_of(link, ran["pid"])
+            ran = await link.run(probe(who.replace("'n'", "'m'")), {"x": "x"})
+            assert ran["m"] == 1 and ran["pid"] != spare
+            os.kill(await spare_of(link, ran["pid"]), signal.SIGKILL)
+            await link.ping()
+            ran = await link.run(module, {"x": "y"}, upload=b"z")  # this needs another process
+            assert ran["n"] == 1
+            spare = await spare_of(link, ran["pid"])
+            os.kill(link.hello["pid"], signal.SIGKILL)
+            assert await soon(lambda: not alive(spare))
+
+    go(main())
