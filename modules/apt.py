@@ -184,8 +184,6 @@ def run(task):
             task.fail("No package matching '%s' is available" % name)
     if args["clean"]:
         apt.clean()
-        if not (names or args["deb"] or args["update_cache"] or args["autoclean"] or args["autoremove"]):
-            return apt.result
     updated = apt.update()
     if args["upgrade"] != "no" or ("*" in names and args["state"] == "latest"):
         return _upgrade(task, apt)
@@ -202,7 +200,7 @@ def run(task):
     elif args["autoclean"] or args["autoremove"]:
         _clean_up(task, apt)
     else:
-        apt.result["changed"] = apt.result["changed"] or updated
+        apt.result["changed"] = updated or args["clean"]
     return apt.result
 
 
@@ -240,7 +238,7 @@ def _upgrade(task, apt):
 def _clean_up(task, apt):
     """Without packages to install or to remove."""
     out = ""
-    changed = apt.result["changed"]
+    changed = task.args["clean"]
     for option, mark in (("autoclean", "\nDel "), ("autoremove", "The following packages will be REMOVED")):
         if task.args[option]:
             apt.change(option, options=["--purge"] if task.args["purge"] and option == "autoremove" else [])

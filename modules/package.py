@@ -6,14 +6,15 @@ SPEC = {
     " given, too.",
     "options": {
         "name": {
-            "type": "raw",
-            "required": True,
-            "help": "Packages, as the host's manager calls them; several as a list.",
+            "type": "list",
+            "elements": "str",
+            "aliases": ["pkg"],
+            "help": "Packages, as the host's manager calls them.",
         },
         "state": {
             "type": "str",
-            "required": True,
-            "help": "`present`, `absent`, `latest`, or another state that the module of the manager knows.",
+            "help": "`present`, which is the default, `absent`, `latest`, or another state that the module of the"
+            " manager knows.",
         },
         "use": {
             "type": "str",
@@ -46,6 +47,11 @@ SPEC = {
 }
 
 
+TRUE = ("1", "on", "t", "true", "y", "yes")
+FALSE = ("0", "off", "f", "false", "n", "no")
+BOOLEANS = dict([(word, True) for word in TRUE] + [(word, False) for word in FALSE])
+
+
 def run(task):
     from shepherd.remote import package_managers
 
@@ -55,15 +61,15 @@ def run(task):
     if manager == "apt":
         return _apt(task)
     if manager not in package_managers.MANAGERS:
-        task.fail("There is no module for the package manager %s" % manager)
-    names = args["name"] if isinstance(args["name"], list) else args["name"].split(",")
-    if args["state"] not in ("present", "installed", "absent", "removed", "latest"):
-        task.fail("state must be present, absent or latest with %s, not %s" % (manager, args["state"]))
+        task.fail('Could not find a matching action for the "%s" package manager.' % manager)
+    states = {"installed": "present", "removed": "absent"}
+    state = states.get(args["state"], args["state"] or "present")
+    if state not in ("present", "absent", "latest"):
+        task.fail("state must be present, absent or latest with %s, not %s" % (manager, state))
     more = sorted(name for name in args if name not in SPEC["options"] and args[name] is not None)
     if more:
         task.fail("With %s there are no more options than name and state: %s" % (manager, ", ".join(more)))
-    state = "absent" if args["state"] in ("absent", "removed") else args["state"]
-    return package_managers.converge(task, manager, [name.strip() for name in names], state)
+    return package_managers.converge(task, manager, [name.strip() for name in args["name"] or ()], state)
 
 
 def _found():
@@ -80,18 +86,20 @@ def _apt(task):
     from shepherd.modules import apt
 
     options = apt.SPEC["options"]
-    given = {}
-    for name, option in options.items():
-        for called in [name] + option.get("aliases", []):
-            if task.args.get(called) is not None:
-                given[name] = _typed(task, name, option, task.args[called])
-    known = set(options).union(*[option.get("aliases", []) for option in options.values()]) | {"use"}
-    unknown = sorted(set(task.args) - known)
+    names = {alias: name for name, option in options.items() for alias in [name] + option.get("aliases", [])}
+    given = {names.get(called, called): value for called, value in task.args.items() if value is not None}
+    given.pop("use", None)
+    unknown = ", ".join(sorted(set(given) - set(options)))
     if unknown:
-        task.fail("apt has no option %s" % ", ".join(unknown))
-    task.args = dict({name: option.get("default") for name, option in options.items()}, **given)
-    if task.args["state"] not in options["state"]["choices"]:
-        task.fail("state must be one of %s, not %s" % (", ".join(options["state"]["choices"]), task.args["state"]))
+        supported = ", ".join(sorted(options))
+        task.fail(
+            "Unsupported parameters for (apt) module: %s. Supported parameters include: %s." % (unknown, supported)
+        )
+    for group in apt.SPEC["constraints"]["mutually_exclusive"]:
+        if len(set(group) & set(given)) > 1:
+            task.fail("parameters are mutually exclusive: %s" % "|".join(group))
+    task.args = {name: option.get("default") for name, option in options.items()}
+    task.args.update((name, _typed(task, name, options[name], value)) for name, value in given.items())
     return apt.run(task)
 
 
@@ -99,21 +107,17 @@ def _typed(task, name, option, value):
     """A value as its type. Nobody looked at it before, for only here it is known whose option it is."""
     kind = option["type"]
     try:
-        if kind == "bool" and not isinstance(value, bool):
-            return {
-                "yes": True,
-                "true": True,
-                "on": True,
-                "1": True,
-                "no": False,
-                "false": False,
-                "off": False,
-                "0": False,
-            }[str(value).lower()]
-        if kind == "int":
-            return int(value)
+        if kind == "bool":
+            value = BOOLEANS[str(value).lower()]
+        elif kind == "int":
+            value = int(value)
+        elif kind == "list" and not isinstance(value, list):
+            value = str(value).split(",")
     except (KeyError, ValueError):
-        task.fail("%s must be of type %s, not %r" % (name, kind, value))
-    if kind == "list" and not isinstance(value, list):
-        return str(value).split(",")
+        task.fail("argument '%s' is not of type %s: %s" % (name, kind, value))
+    choices = option.get("choices")
+    if choices and isinstance(value, bool):  # YAML's yes and no
+        value = "yes" if value else "no"
+    if choices and value not in choices:
+        task.fail("value of %s must be one of: %s, got: %s" % (name, ", ".join(choices), value))
     return value

@@ -12,7 +12,7 @@ STAMP = "/var/lib/apt/periodic/update-success-stamp"
 POLICY = "/usr/sbin/policy-rc.d"
 SUMMARY = re.compile(r"^\d+ (?:packages )?upgraded, \d+ (?:newly|to) ", re.MULTILINE)
 NOTHING = re.compile(r"^0 (?:packages )?upgraded, 0 newly installed, (?:0 reinstalled, )?0 to remove", re.MULTILINE)
-UNKNOWN = re.compile(r"Unable to locate package (\S+)")
+UNKNOWN = re.compile(r"Unable to locate package (\S+)|Package '([^']+)' has no installation candidate")
 
 
 class Apt:
@@ -32,22 +32,24 @@ class Apt:
     # Running it
 
     def _run(self, argv):
-        """Run a program of apt, again and again as long as somebody else holds the lock and there is time."""
+        """Run a program of apt, again and again as long as somebody else holds the lock and there is time.
+
+        apt can wait itself, but only newer ones do, not for all their locks, and then they do not say who holds it.
+        """
         from shepherd.remote import process
 
         argv = [programs.need(self.task, argv[0])] + argv[1:]
         deadline = time.monotonic() + self.args["lock_timeout"]
         while True:
             finished = process.run(argv, environment=self._environment)
-            locked = finished.status != 0 and "Could not get lock" in finished.stderr
-            if not locked or time.monotonic() >= deadline:
+            if not _locked(finished) or time.monotonic() >= deadline:
                 return finished
-            time.sleep(0.5)
+            time.sleep(1)
 
     def change(self, verb, names=(), options=(), program="apt-get"):
         """Let apt change packages, or say what it would. Fills in the result; the task fails when apt does."""
         args = self.args
-        argv = [program, "-y", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=%d" % args["lock_timeout"]]
+        argv = [program, "-y", "-o", "Dpkg::Use-Pty=0"]
         for option in (args["dpkg_options"] or "").split(","):
             if option:
                 argv += ["-o", "Dpkg::Options::=--" + option]
@@ -76,7 +78,6 @@ class Apt:
             finished = self._run(["apt-get", "clean"])
             if finished.status != 0:
                 self.task.fail("Could not clean: %s" % finished.stderr, rc=finished.status)
-        self.result.update(changed=True, stdout="", stderr="")
 
     def mark_manual(self, names):
         """Let apt know that these are wanted, and not only by other packages."""
@@ -112,6 +113,9 @@ class Apt:
             if finished.status == 0 and not re.search(r"^[WE]: .*[Ff]ailed to ", said, re.MULTILINE):
                 os.utime(LISTS)  # nothing new is news, too
                 return
+            if _locked(finished):
+                message = "Failed to lock apt for exclusive operation: %s" % finished.stderr.strip()
+                self.task.fail(message, rc=finished.status, **self.result)
             lines = (line for line in finished.stderr.split("\n") if line.startswith(("E:", "W:")))
             errors = ", ".join(lines) or "unknown reason"
             self.task.warn("Failed to update cache after %d retries due to %s" % (attempt + 1, errors))
@@ -150,6 +154,10 @@ class Apt:
         return self._run(["apt-cache", "pkgnames"]).stdout.split("\n")
 
 
+def _locked(finished):
+    return finished.status != 0 and "Could not get lock" in finished.stderr
+
+
 def updated_at():
     """When the lists were last fetched, in whole seconds since 1970; 0: never."""
     times = [0]
@@ -172,8 +180,8 @@ def prepared(text):
 
 def _complaint(argv, finished):
     found = UNKNOWN.search(finished.stderr)
-    if found:
-        return "No package matching '%s' is available" % found.group(1)
+    if found and "is a virtual package provided by" not in finished.stdout:
+        return "No package matching '%s' is available" % (found.group(1) or found.group(2))
     import shlex
 
     return "'%s' failed: %s" % (" ".join(shlex.quote(word) for word in argv), finished.stderr)

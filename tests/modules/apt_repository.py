@@ -18,6 +18,8 @@ PACKAGES = [
     ("sh-conf", "1.0", "", "v=1.0\n", None),
     ("sh-conf", "1.1", "", "v=1.1\n", None),
     ("sh-impl", "1.0", "Provides: sh-virtual\n", None, None),
+    ("sh-mail-a", "1.0", "Provides: sh-mail\n", None, None),
+    ("sh-mail-b", "1.0", "Provides: sh-mail\n", None, None),
     ("sh-broken", "1.0", "Depends: sh-missing\n", None, None),
     ("sh-failing", "1.0", "", None, POSTINST),
 ]

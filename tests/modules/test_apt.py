@@ -137,11 +137,32 @@ def test_several(run, host):
     )
 
 
+@pytest.mark.parametrize("name", ["sh-foo-", "sh-foo+", "sh-fo.", "^sh-foo$", "sh-foo:arm64", "sh-missing", "-y"])
+def test_apt_get_is_not_led_astray(run, host, name):
+    """It would take these for orders to remove or to install, for regular expressions, for options."""
+    run("apt", {"name": "sh-foo"})
+    for state in ("present", "latest"):
+        result = run("apt", {"name": name, "state": state})
+        assert result["failed"] and result["msg"] == f"No package matching '{name}' is available"
+    assert not run("apt", {"name": name, "state": "absent"})["changed"]
+    assert version(host, "sh-foo") == "2.0~rc1"
+
+
+def test_one_that_could_not_be_configured(run):
+    for _ in range(2):  # its files are there, but that is not what was asked for
+        result = run("apt", {"name": "sh-failing"})
+        assert result["failed"] and result["rc"] == 100 and "returned an error code (1)" in result["msg"]
+    assert run("apt", {"name": "sh-failing", "state": "absent"})["changed"]
+
+
 def test_what_is_provided(run, host):
     play(
         run,
         host,
         [
+            ({"name": "sh-mail"}, "", {"failed": True, "msg": ..., "stdout": ...}, {}),  # two provide it
+            ({"name": "sh-mail-a"}, "", CHANGED, {}),
+            ({"name": "sh-mail"}, "", SAME, {"sh-mail-b": ""}),
             ({"name": "sh-virtual"}, "", CHANGED, {"sh-impl": "1.0"}),
             ({"name": "sh-virtual"}, "", SAME, {}),
             ({"name": "sh-impl:all"}, "", SAME, {}),
@@ -285,6 +306,8 @@ def test_what_nothing_needs(run, host):
             ({"autoremove": True}, "", CHANGED, {"sh-foo": ""}),
             ({"autoremove": True}, "", SAME, {}),
             ({"clean": True}, "", CHANGED, {}),
+            ({"clean": True}, "check", CHANGED, {}),
+            ({"clean": True, "name": "dpkg"}, "", SAME, {}),
             ({"autoclean": True}, "", SAME, {}),
         ],
     )
@@ -391,5 +414,29 @@ def test_package_is_apts_here(run, host):
         result = run("package", {"name": "sh-rec", **options})
         assert result["changed"] is changed and not result.get("failed"), result
         assert version(host, "sh-rec") == then
-    assert run("package", {"name": "sh-rec", "state": "frob"})["failed"]
-    assert run("package", {"name": "sh-rec", "state": "present", "frob": 1})["msg"] == "apt has no option frob"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"state": "frob"}, "value of state must be one of: absent, build-dep, fixed, latest, present, got: frob"),
+        ({"frob": 1}, "Unsupported parameters for (apt) module: frob. Supported parameters include: allow_change"),
+        ({"purge": "perhaps"}, "argument 'purge' is not of type bool: perhaps"),
+        ({"deb": "/x.deb"}, "parameters are mutually exclusive: deb|name|upgrade"),
+        ({"use": "frob"}, 'Could not find a matching action for the "frob" package manager.'),
+        ({"use": "apk", "purge": True}, "With apk there are no more options than name and state: purge"),
+    ],
+)
+def test_package_does_not_know(run, options, message):
+    result = run("package", {"name": "sh-rec", **options})
+    assert result["failed"] and result["msg"].startswith(message)
+
+
+def test_package_with_what_only_apt_knows(run, host):
+    assert run("package", {"pkg": "sh-foo=1.0,sh-baz"}, check=True)["changed"]
+    assert run("package", {"pkg": "sh-foo=1.0,sh-baz"})["changed"]
+    assert (version(host, "sh-foo"), version(host, "sh-baz")) == ("1.0", "1.0")
+    assert run("package", {"update_cache": "yes", "cache_valid_time": "86400"})["cache_updated"] is False
+    assert run("package", {"upgrade": False})["changed"] is False
+    assert run("package", {"upgrade": True})["changed"]
+    assert version(host, "sh-foo") == "2.0~rc1"
