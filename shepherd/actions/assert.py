@@ -13,11 +13,10 @@ SPEC = {
     "runs_on": "controller",
     "options": {
         "that": {
-            "type": "list",
-            "elements": "raw",
+            "type": "raw",  # not a list, which would be cut at the commas of a text
             "required": True,
             "expression": True,
-            "help": "Expressions of the kind that `when` takes.",
+            "help": "An expression of the kind that `when` takes, or a list of them.",
         },
         "fail_msg": {"type": "raw", "aliases": ["msg"], "help": "The message when one does not hold."},
         "success_msg": {"type": "raw", "help": "The message when all hold."},
@@ -44,7 +43,8 @@ SPEC = {
 async def run(step: Step) -> dict[str, Any]:
     templates = step.run.templates
     quiet = step.args["quiet"]
-    for expression in step.args["that"]:
+    that = step.args["that"]
+    for expression in that if isinstance(that, list) else [that]:
         if templates.condition(expression, step.scope):
             continue
         message = step.args["fail_msg"]

@@ -1,0 +1,107 @@
+"""Every playbook in playbooks/ on lab hosts: what check mode says is what happens, and a second play changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
+# The ones that need more of a host than SSH; verify.yml is played by site.yml.
+ON_SYSTEMD = {"packages", "services"}
+EXAMPLES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "verify")
+ORACLE = os.environ.get("SHEPHERD_ORACLE")
+
+Changes = dict[tuple[str, str], list[bool]]  # (host, place and name of the task) → changed, of each item
+
+
+@pytest.fixture(params=EXAMPLES)
+def example(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def inventory(example: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    if example not in ON_SYSTEMD:
+        yield request.getfixturevalue("lab").inventory
+        return
+    host = request.getfixturevalue("systemd_host")
+    path = tmp_path / "inventory"
+    path.write_text(f"{host.name} {' '.join(f'{name}={value!r}' for name, value in host.vars.items())}\n")
+    yield path
+
+
+def played(name: str, inventory: Path, temporary: Path, *words: str) -> list[dict[str, Any]]:
+    """The events of one play of an example, which must go well."""
+    command = [sys.executable, "-m", "shepherd", "play", f"{name}.yml", "-i", str(inventory), "--output", "json", *words]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stderr + "".join(map(told, events))
+    return events
+
+
+def told(event: dict[str, Any]) -> str:
+    """A line about a failure, and nothing about other events."""
+    if event["event"] != "HostResult" or event["status"] not in ("failed", "unreachable"):
+        return ""
+    return f"{event['host']}: {event['path']} {event['task']}: {json.dumps(event['result'])[:1000]}\n"
+
+
+def changes(events: list[dict[str, Any]]) -> Changes:
+    """What each task that ran has changed; a task that was skipped, or that failed as it was allowed to, says nothing."""
+    found: Changes = {}
+    for event in events:
+        if event["event"] == "HostResult" and event["status"] in ("ok", "changed"):
+            items = event["result"].get("results")
+            results = items if isinstance(items, list) else [event["result"]]
+            key = (event["host"], f"{event['path']} {event['task']}")
+            found.setdefault(key, []).extend(result.get("changed", False) for result in results)
+    return found
+
+
+def changed(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [key for key, items in changes(events).items() if any(items)]
+
+
+@pytest.mark.lab(hosts=3)
+@pytest.mark.systemd
+@pytest.mark.xdist_group("examples")
+def test_example(example: str, inventory: Path, tmp_path: Path) -> None:
+    foretold = changes(played(example, inventory, tmp_path, "--check", "--diff"))
+    first = changes(played(example, inventory, tmp_path))
+    assert any(any(items) for items in first.values()), "the first play changes something"
+    wrong = {key: (said, first[key]) for key, said in foretold.items() if key in first and first[key] != said}
+    assert wrong == {}, "check mode said something else than what happened"
+    assert changed(played(example, inventory, tmp_path)) == [], "the second play changed something"
+    assert changed(played(example, inventory, tmp_path, "--check", "--diff")) == [], "check mode after it"
+    if ORACLE:
+        assert oracle_recap(example, inventory, tmp_path) == []
+
+
+def oracle_recap(name: str, inventory: Path, temporary: Path) -> list[str]:
+    """The lines of ansible-core's recap that tell of a change or a failure."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(temporary),
+        "TMPDIR": str(temporary),
+        "LANG": "C.UTF-8",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    command = [f"{ORACLE}/ansible-playbook", f"{name}.yml", "-i", str(inventory)]
+    done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
+    recap = done.stdout.partition("PLAY RECAP")[2].splitlines()[1:]
+    assert any("ok=" in line for line in recap), done.stdout + done.stderr
+    quiet = ("changed=0", "unreachable=0", "failed=0")
+    bad = [line for line in recap if line.strip() and not all(word in line.split() for word in quiet)]
+    return bad and [*bad, done.stdout]
