@@ -5,10 +5,10 @@ the page. So nothing here walks through large structures, and nothing is importe
 that was forked ahead (see helper.py) does what it can before the request comes.
 """
 
+import _signal as signal
 import gc
 import marshal
 import os
-import signal
 import struct
 import sys
 

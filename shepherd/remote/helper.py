@@ -24,10 +24,10 @@ backpressure: a process that prints faster than the network takes it waits. What
 not block, or two helpers could wait for each other; see relay.py.
 """
 
+import _signal as signal  # without the enums of `signal`, which are slow to import
 import gc
 import os
 import select
-import signal
 import sys
 import time
 from errno import EAGAIN

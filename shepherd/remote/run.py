@@ -5,10 +5,10 @@ which is passed on as it is, then the names of what it imported. The answer goes
 not matter who else still holds the pipes: a service that was started may keep its standard output open for ever.
 """
 
+import _signal as signal
 import gc
 import marshal
 import os
-import signal
 import time
 
 from shepherd.remote import child, wire

@@ -9,9 +9,11 @@ One frame is written with one write. A body is at most CHUNK bytes; longer ones 
 large copy does not keep another answer waiting.
 
 Both halves import this file: the controller from disk, the helper from the pipe.
+
+The package `json` imports `re`, `enum` and more, which is half the time that a helper needs to start. So the compiled
+half of it is used alone, as `json` does, where Python has it.
 """
 
-import json
 import struct
 
 RUN = 1  # controller: run a module                  head: see helper.py
@@ -50,12 +52,48 @@ def _plain(value):
     raise TypeError("a %s is no plain data" % type(value).__name__)
 
 
-_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+class _Context:
+    """How JSON is read, for the scanner."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float  # NaN, Infinity and -Infinity
+    memo = {}  # asked for by Python 3.6; it keeps nothing here
+
+
+try:
+    from _json import encode_basestring_ascii, make_encoder, make_scanner
+
+    _scan = make_scanner(_Context)
+
+    def dumps(value):
+        """A value as JSON, in ASCII."""
+        encoder = make_encoder({}, _plain, encode_basestring_ascii, None, ":", ",", False, False, True)
+        return "".join(encoder(value, 0))
+
+    def loads(text):
+        """The value of a text that is all JSON. Raises ValueError."""
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:
+            raise ValueError("not JSON: %.80r" % text) from None
+        if end != len(text):
+            raise ValueError("more than JSON: %.80r" % text)
+        return value
+
+    loads(dumps([{"a": 1.5}]))
+except (ImportError, TypeError, AttributeError):  # another Python, or one that has changed it
+    import json
+
+    dumps = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+    loads = json.loads
 
 
 def encode(kind, request, head=None, body=b"") -> bytes:
     """One frame as bytes, ready for one write. Raises TypeError or ValueError where the head is no plain data."""
-    packed = _json(head).encode("ascii") if head else b""
+    packed = dumps(head).encode("ascii") if head else b""
     return HEADER.pack(kind, request, len(packed), len(body)) + packed + body
 
 
@@ -81,7 +119,7 @@ class Decoder:
                 break
             head = {}
             if head_size:
-                head = json.loads(bytes(buffer[start + HEADER.size : body_at]).decode("utf-8", "surrogateescape"))
+                head = loads(bytes(buffer[start + HEADER.size : body_at]).decode("utf-8", "surrogateescape"))
             frames.append((kind, request, head, bytes(buffer[body_at:end])))
             start = end
         del buffer[:start]

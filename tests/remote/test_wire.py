@@ -1,5 +1,10 @@
 """Frames survive every way of being cut, and what is no frame is noticed."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +61,20 @@ def test_many_small_pieces_of_a_large_head_cost_no_quadratic_time():
     for start in range(0, len(data), 1000):
         found += decoder.feed(data[start : start + 1000])
     assert len(found) == 1
+
+
+@given(VALUES)
+def test_json_is_that_of_the_library(value):
+    assert wire.dumps(value) == json.dumps(value, separators=(",", ":"))
+    assert wire.loads(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "{", "{} {}", "nothing", "{'a': 1}"])
+def test_what_is_no_json_is_a_value_error(text):
+    with pytest.raises(ValueError):  # the library's and ours have texts of their own
+        wire.loads(text)
+
+
+def test_a_helper_starts_without_the_json_package():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import wire; sys.exit('re' in sys.modules)"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(Path(wire.__file__).parent)], check=True)
