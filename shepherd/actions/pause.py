@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from shepherd.engine.asking import ask
 
 if TYPE_CHECKING:
     from shepherd.engine.step import Step
@@ -62,7 +63,7 @@ async def run(step: Step) -> dict[str, Any]:
         question = (
             f"[{step.task.name or 'pause'}]\n{args['prompt'] or 'Press enter to continue, Ctrl+C to interrupt'}:\n"
         )
-        answer = await asyncio.to_thread(input if args["echo"] else getpass.getpass, question)
+        answer = await ask(step.run.emit, question, echo=args["echo"])
         said = "Paused"
     else:
         step.warn("Not waiting for response to prompt as stdin is not interactive")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from shepherd import __version__
+
+if TYPE_CHECKING:
+    import argparse
 
 VERBS = {
     "play": "play playbooks on the hosts of an inventory",
@@ -20,9 +23,13 @@ VERBS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code. Errors of the user's go to standard error, never as a traceback."""
+    from shepherd.cli.parser import Parser
+
     arguments = sys.argv[1:] if argv is None else argv
+    _write_anything()
     verb = next((word for word in arguments if not word.startswith("-")), None)
-    parser = argparse.ArgumentParser(prog="shepherd", description="Bring machines to a declared state over SSH.")
+    parser = Parser(prog="shepherd", description="Bring machines to a declared state over SSH.")
+    parser.verbs = VERBS
     parser.add_argument("--version", action="version", version=f"shepherd {__version__}")
     subparsers = parser.add_subparsers(metavar="VERB", title="verbs")
     for name, summary in VERBS.items():
@@ -31,15 +38,23 @@ def main(argv: list[str] | None = None) -> int:
         else:
             subparsers.add_parser(name, help=summary, add_help=False)
     options, rest = parser.parse_known_args(arguments)
+    used = subparsers.choices.get(verb, parser) if verb else parser
     unknown = [word for word in rest if word.startswith("-")] if hasattr(options, "words") else rest
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        used.unknown(unknown)
     if rest:  # argparse does not take positional words that stand behind options
         options.words += rest
     if not hasattr(options, "main"):
         parser.print_help()
         return 0 if verb is None and not arguments else 2
     return _guarded(options)
+
+
+def _write_anything() -> None:
+    """Names and texts go out in the terminal's encoding where that has them, else as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _guarded(options: argparse.Namespace) -> int:
@@ -49,18 +64,28 @@ def _guarded(options: argparse.Namespace) -> int:
         code: int = options.main(options)
         sys.stdout.flush()
     except ShepherdError as error:
-        print(f"ERROR! {error.render()}", file=sys.stderr)
+        _say(f"ERROR! {error.render()}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _say("ERROR! interrupted")
         return 99
     except BrokenPipeError:  # `shepherd … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # a bug of ours: said as such, with the traceback where asked for
-        print(f"ERROR! a bug in shepherd: {type(error).__name__}: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001  # a bug of ours: said as such, with the traceback where asked for
+        _say(f"ERROR! a bug in shepherd: {type(error).__name__}: {error}")
         if getattr(options, "verbose", 0) >= 1 or "SHEPHERD_DEBUG" in os.environ:
-            raise
-        print("  hint: run it again with -v to see where, and please report it", file=sys.stderr)
+            import traceback
+
+            traceback.print_exc()
+        else:
+            _say("  hint: run it again with -v to see where, and please report it")
         return 250
     return code
+
+
+def _say(text: str) -> None:
+    from shepherd.origin import printable
+
+    sys.stdout.flush()  # what was said before stands before
+    print(printable(text), file=sys.stderr)

@@ -1,70 +1,80 @@
-"""What `play` and `run` share: options of the run, passwords, extra variables, reports."""
+"""What `play` and `run` share: options of the run, extra variables, the inventory, the report, how a run ends."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 from shepherd import config
-from shepherd.errors import OptionsError, ParseError
+from shepherd.cli import passwords
+from shepherd.errors import OptionsError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from shepherd.engine.options import Options
-    from shepherd.report import Report
+    from shepherd.engine.run import Run
+    from shepherd.inventory import Inventory
+    from shepherd.playbook.model import Playbook
+    from shepherd.report.notices import Notices
 
 ACCEPT_NEW = "SHEPHERD_ACCEPT_NEW_HOST_KEYS"  # read by shepherd/transport/ssh_settings.py, and by people who set it
+EXIT_INTERRUPTED = 99
+NO_INVENTORY = "no inventory was named, so that only localhost is known: give one with -i or in SHEPHERD_INVENTORY"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that every verb has that reaches hosts."""
-    config.add_arguments(parser.add_argument_group("hosts"), config.INVENTORY)  # type: ignore[arg-type]  # groups add too
+    config.add_arguments(parser.add_argument_group("hosts"), config.INVENTORY)
     connection = parser.add_argument_group("connection")
-    connection.add_argument("-k", "--ask-pass", action="store_true", help="ask for the password to log in with")
-    connection.add_argument(
-        "--connection-password-file", "--conn-pass-file", metavar="FILE", help="read it from a file"
-    )
-    config.add_arguments(connection, config.CONNECTION)  # type: ignore[arg-type]  # likewise
+    become = parser.add_argument_group("become another user")
+    become.add_argument("-b", "--become", action="store_true", help="become another user on the host")
+    passwords.add_arguments(connection, become)
+    config.add_arguments(connection, config.CONNECTION)
     connection.add_argument(
         "--accept-new-host-keys", action="store_true", help="keep the key of a host that is not known yet, and go on"
     )
-    become = parser.add_argument_group("become another user")
-    become.add_argument("-b", "--become", action="store_true", help="become another user on the host")
-    become.add_argument("-K", "--ask-become-pass", action="store_true", help="ask for the password for that")
-    become.add_argument("--become-password-file", "--become-pass-file", metavar="FILE", help="read it from a file")
-    config.add_arguments(become, config.BECOME)  # type: ignore[arg-type]  # likewise
+    config.add_arguments(become, config.BECOME)
     running = parser.add_argument_group("run")
-    config.add_arguments(running, config.RUNNING)  # type: ignore[arg-type]  # likewise
+    config.add_arguments(running, config.RUNNING)
     running.add_argument("-C", "--check", action="store_true", help="say what would change, change nothing")
     running.add_argument("-D", "--diff", action="store_true", help="show the changes to files")
     running.add_argument(
         "-e", "--extra-vars", action="append", default=[], metavar="VARS", help="key=value …, YAML or JSON, or @FILE"
     )
-    running.add_argument("-v", "--verbose", action="count", default=0, help="more: -vvv shows what modules were given")
+    running.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="show all results; -vv also places and times; -vvv also what modules were given",
+    )
     running.add_argument("--list-hosts", action="store_true", help="only list the hosts")
 
 
 def extra_vars(written: list[str]) -> dict[str, Any]:
     """The variables of all -e, later ones first in line."""
     from shepherd import documents
-    from shepherd.arguments import parse_kv
+    from shepherd.arguments import FREE_FORM, parse_kv
 
     merged: dict[str, Any] = {}
     for number, text in enumerate(written, 1):
         stripped = text.strip()
         if stripped.startswith("@"):
-            values = documents.load(stripped[1:])
+            values = documents.load(os.path.expanduser(stripped[1:]))
         elif stripped[:1] in ("{", "["):
             values = documents.load_text(stripped, f"-e number {number}")
         else:
             values = parse_kv(stripped)
         if values is None:
             continue
-        if not isinstance(values, dict):
-            raise OptionsError(f"-e {text}: not a mapping", hint="give key=value, or a mapping in YAML or JSON")
+        if not isinstance(values, dict) or FREE_FORM in values:
+            what = repr(values.get(FREE_FORM)) if isinstance(values, dict) else "it"
+            raise OptionsError(
+                f"-e {text}: {what} gives no variable a value", hint="key=value, a mapping in YAML or JSON, or @FILE"
+            )
         merged.update(values)
     return merged
 
@@ -76,49 +86,71 @@ def run_options(options: argparse.Namespace, **more: Any) -> Options:
     if options.accept_new_host_keys:
         os.environ[ACCEPT_NEW] = "1"
     settings = config.resolve(options, config.INVENTORY + config.CONNECTION + config.BECOME + config.RUNNING)
-    ssh_args: list[str] = []
-    for name in ("ssh_common_args", "ssh_extra_args"):
-        ssh_args += shlex.split(settings.pop(name) or "")
-    output = settings.pop("output")
-    if output not in (None, "json", "plain", "terminal"):
-        raise OptionsError(f"--output {output}: not known", hint="json, plain or terminal")
-    forks = settings["forks"]
-    if forks < 1:
-        raise OptionsError(f"--forks {forks}: at least 1")
+    del settings["output"]  # the report's
+    variables = extra_vars(options.extra_vars)
+    ssh_args = (*settings.pop("ssh_common_args"), *settings.pop("ssh_extra_args"))
+    _check_ssh(ssh_args)
+    login, become = passwords.passwords(options)
     return Options(
         check=options.check,
         diff=options.diff,
         verbosity=options.verbose,
-        extra_vars=extra_vars(options.extra_vars),
-        ssh_args=tuple(ssh_args),
+        extra_vars=variables,
+        ssh_args=ssh_args,
         become=options.become,
-        connection_password=_secret(options.ask_pass, options.connection_password_file, "SSH password: "),
-        become_password=_secret(options.ask_become_pass, options.become_password_file, "BECOME password: "),
+        connection_password=login,
+        become_password=become,
         inventory_sources=tuple(settings.pop("inventory") or ()),
         **settings,
         **more,
     )
 
 
-def _secret(ask: bool, file: str | None, prompt: str) -> Any:
-    from shepherd.transport import Secret
+def _check_ssh(words: tuple[str, ...]) -> None:
+    if words:
+        from shepherd.transport.ssh_arguments import parse_arguments
+        from shepherd.transport.ssh_errors import Refused
 
-    if ask:
-        import getpass
+        try:
+            parse_arguments(words)
+        except Refused as error:  # said before any host is reached
+            raise OptionsError(error.message, hint=error.hint) from None
 
-        return Secret(getpass.getpass(prompt))
-    if file is None:
-        return None
+
+def report(options: argparse.Namespace, **more: Any) -> Notices:
+    """The report that fits what was asked for and where the output goes."""
+    from shepherd.report import Wishes, choose
+    from shepherd.report.notices import Notices
+
+    form = config.resolve(options, config.RUNNING)["output"]
+    return Notices(choose(Wishes(form, options.verbose, options.diff, **more)))
+
+
+def inventory_of(settings: Options, said: Notices) -> Inventory:
+    """The hosts; what is odd about them is said."""
+    from shepherd import inventory
+
+    known = inventory.load(settings.inventory_sources, cwd=os.getcwd())
+    said.warn([NO_INVENTORY] if not settings.inventory_sources else known.warnings)
+    return known
+
+
+def play_out(run: Run, make: Callable[[], list[Playbook]], said: Notices) -> int:
+    """Play what `make` reads; the exit code. Ctrl-C ends it in order: what runs on hosts is ended too."""
+
+    async def play() -> int:
+        try:
+            code = await run.play_all(make())
+        except asyncio.CancelledError:
+            said.emit(run.recap(interrupted=True))
+            raise
+        said.emit(run.recap())
+        return code
+
     try:
-        with open(file, encoding="utf-8") as handle:
-            return Secret(handle.read().strip("\n"))
-    except OSError as error:
-        raise ParseError(f"cannot read the password file {file}: {error.strerror}") from None
-
-
-def report(options: argparse.Namespace) -> Report:
-    """The report that fits where the output goes."""
-    from shepherd import report as reports
-
-    settings = config.resolve(options, config.RUNNING)
-    return reports.choose(settings["output"], sys.stdout, verbosity=options.verbose, diff=options.diff)
+        code = asyncio.run(play())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return EXIT_INTERRUPTED
+    if run.options.inventory_sources:
+        said.warn(run.inventory.warnings)  # those that came while playing
+    return code

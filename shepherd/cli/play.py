@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from typing import TYPE_CHECKING, Any
 
 from shepherd.cli import common
@@ -12,8 +10,9 @@ from shepherd.config import words
 if TYPE_CHECKING:
     import argparse
 
-    from shepherd.engine.options import Options
-    from shepherd.inventory import Inventory
+    from shepherd.engine.run import Run
+    from shepherd.playbook.model import Playbook
+    from shepherd.report.notices import Notices
 
 
 def add_parser(subparsers: Any) -> None:
@@ -41,65 +40,61 @@ def add_parser(subparsers: Any) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    from shepherd import inventory
-    from shepherd.report.events import Message
-
-    tags = tuple(tag for text in options.tags for tag in words(text)) or ("all",)
-    skip_tags = tuple(tag for text in options.skip_tags for tag in words(text))
     settings = common.run_options(
         options,
-        tags=tags,
-        skip_tags=skip_tags,
+        tags=_words(options.tags) or ("all",),
+        skip_tags=_words(options.skip_tags),
         start_at_task=options.start_at_task,
         step=options.step,
         force_handlers=options.force_handlers,
     )
-    known = inventory.load(settings.inventory_sources, cwd=os.getcwd())
-    report = common.report(options)
-    for warning in known.warnings:
-        report.emit(Message("warning", str(warning)))
-    if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
-        return _list(options, settings, known)
-    return asyncio.run(_play(options, settings, known, report))
+    with common.report(options) as said:
+        known = common.inventory_of(settings, said)
+        from shepherd.engine.run import Run
+        from shepherd.templating import Templates
+        from shepherd.templating.compiled import default_path
+
+        run = Run(known, Templates(cache=default_path()), settings, said.emit)
+        if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
+            return _list(options, run)
+        return common.play_out(run, lambda: _read(run, options, said), said)
 
 
-async def _play(options: argparse.Namespace, settings: Options, known: Inventory, report: Any) -> int:
-    from shepherd.engine.run import Run
-    from shepherd.templating import Templates
-    from shepherd.templating.compiled import default_path
-
-    run = Run(known, Templates(cache=default_path()), settings, report.emit)
-    try:
-        playbooks = run.load(options.words)
-        code = await run.play_all(playbooks)
-    except asyncio.CancelledError:
-        report.emit(run.recap(interrupted=True))
-        report.close()
-        raise KeyboardInterrupt from None
-    except BaseException:
-        report.close()
-        raise
-    report.emit(run.recap())
-    report.close()
-    return code
+def _words(written: list[str]) -> tuple[str, ...]:
+    return tuple(word for text in written for word in words(text))
 
 
-def _list(options: argparse.Namespace, settings: Options, known: Inventory) -> int:
-    from shepherd.engine.run import Run
-    from shepherd.playbook import listing
-    from shepherd.templating import Templates
-
-    run = Run(known, Templates(), settings, lambda _: None)
+def _read(run: Run, options: argparse.Namespace, said: Notices) -> list[Playbook]:
     playbooks = run.load(options.words)
+    if options.tags or options.skip_tags or options.start_at_task:
+        from shepherd.cli import named
+
+        tasks = named.tasks(playbooks)
+        said.warn(named.unknown_tags(tasks, (*_words(options.tags), *run.options.skip_tags)))
+        if options.start_at_task:
+            named.check_start(tasks, options.start_at_task)
+    return playbooks
+
+
+def _list(options: argparse.Namespace, run: Run) -> int:
+    from shepherd.engine import syntax
+    from shepherd.origin import printable
+    from shepherd.playbook import listing
+
+    settings = run.options
+    playbooks = run.load(options.words)
+    syntax.check(playbooks, run.templates)
     for playbook in playbooks:
-        lines = listing.lines(
+        for line in listing.lines(
             playbook,
-            known,
+            run.inventory,
             hosts=options.list_hosts,
             tasks=options.list_tasks,
             tags=options.list_tags,
             limit=settings.limit,
             selection=(settings.tags, settings.skip_tags),
-        )
-        print("\n".join(lines))
+            extra_vars=settings.extra_vars,
+            templates=run.templates,
+        ):
+            print(printable(line))
     return 0

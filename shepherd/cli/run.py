@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from typing import TYPE_CHECKING, Any
 
 from shepherd.cli import common
 from shepherd.errors import OptionsError
-from shepherd.origin import Origin
+from shepherd.origin import Origin, printable
 
 if TYPE_CHECKING:
     import argparse
 
-    from shepherd.engine.options import Options
-    from shepherd.inventory import Inventory
     from shepherd.playbook.model import Play, Task
 
 PLACE = Origin("the command line")
@@ -44,9 +40,6 @@ def add_parser(subparsers: Any) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    from shepherd import inventory
-    from shepherd.report.events import Message
-
     options.pattern, *command = options.words
     if command:
         if options.args or len(command) > 1:
@@ -56,43 +49,19 @@ def main(options: argparse.Namespace) -> int:
             )
         options.args = command[0]
     settings = common.run_options(options, gather=False)
-    known = inventory.load(settings.inventory_sources, cwd=os.getcwd())
-    if options.list_hosts:
-        hosts = known.select(options.pattern, settings.limit)
-        print(f"  hosts ({len(hosts)}):")
-        for host in hosts:
-            print(f"    {host.name}")
-        return 0
-    from shepherd import report as reports
+    with common.report(options, adhoc=True, one_line=options.one_line) as said:
+        known = common.inventory_of(settings, said)
+        if options.list_hosts:
+            hosts = known.select(options.pattern, settings.limit)
+            print("\n".join([f"  hosts ({len(hosts)}):", *(f"    {printable(host.name)}" for host in hosts)]))
+            return 0
+        from shepherd.engine.run import Run
+        from shepherd.playbook.model import Playbook
+        from shepherd.templating import Templates
 
-    report = (
-        reports.choose("json", None, verbosity=options.verbose, diff=options.diff)
-        if getattr(options, "output", None) == "json"
-        else reports.adhoc(verbosity=options.verbose, diff=options.diff, one_line=options.one_line)
-    )
-    for warning in known.warnings:
-        report.emit(Message("warning", str(warning)))
-    return asyncio.run(_run(options, settings, known, report))
-
-
-async def _run(options: argparse.Namespace, settings: Options, known: Inventory, report: Any) -> int:
-    from shepherd.engine.run import Run
-    from shepherd.playbook.model import Playbook
-    from shepherd.templating import Templates
-    from shepherd.templating.compiled import default_path
-
-    run = Run(known, Templates(cache=default_path()), settings, report.emit)
-    play = _play_of(options.pattern, _task(options.module_name, options.args, run.library))
-    try:
-        code = await run.play_all([Playbook("ad hoc", (play,))])
-    except asyncio.CancelledError:
-        report.close()
-        raise KeyboardInterrupt from None
-    except BaseException:
-        report.close()
-        raise
-    report.close()
-    return code
+        run = Run(known, Templates(), settings, said.emit)
+        play = _play_of(options.pattern, _task(options.module_name, options.args, run.library))
+        return common.play_out(run, lambda: [Playbook("ad hoc", (play,))], said)
 
 
 def _task(module: str, written: str, library: tuple[str, ...]) -> Task:

@@ -46,7 +46,9 @@ class Execution:
         self.task = task
         self.scope = run.variables.task_scope(state, task)
         self.templates = run.templates
-        self.no_log = False
+        # until its keyword is rendered, one that may be secret is; of a loop's items one that is hides the whole
+        self.no_log = task.settings.no_log not in (None, False)
+        self.no_log_of_some = False
         self.delegate: HostState | None = None
         self.started = time.monotonic()
 
@@ -265,7 +267,8 @@ class Execution:
             ignored = self._ignores(scope)
         elif status == "unreachable":
             ignored = self._flag(self.task.settings.ignore_unreachable, scope)
-        for warning in result.get("warnings") or ():
+        hidden = self.no_log or self.no_log_of_some
+        for warning in () if hidden else result.get("warnings") or ():
             self.run.emit(Message("warning", str(warning), self.state.name))
         self.run.emit(
             HostResult(
@@ -273,7 +276,7 @@ class Execution:
                 task=self.task.name or self.task.action,
                 action=self.task.action,
                 status=status,
-                result=results.shown(result, no_log=self.no_log),
+                result=results.shown(result, no_log=hidden),
                 delegated=self._delegated(),
                 ignored=ignored,
                 path=str(self.task.origin),
@@ -287,6 +290,7 @@ class Execution:
 
     def _settle(self, scope: Scope) -> None:
         self.no_log = self._flag(self.task.settings.no_log, scope)
+        self.no_log_of_some = self.no_log_of_some or self.no_log
 
     def _delegate(self, scope: Scope) -> None:
         written = self.task.settings.delegate_to

@@ -33,7 +33,7 @@ class FreeBatch(Batch):
             position, task = at
             if task.action == "meta":
                 await meta.act(self, position, task, [state])
-            elif self._wanted(task):
+            elif await self._wanted(task):
                 await self._round(position, task, [state])
             else:
                 cursor.advance()

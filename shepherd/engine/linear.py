@@ -43,7 +43,7 @@ class Batch:
             position, task, states = found
             if task.action == "meta":
                 await meta.act(self, position, task, states)
-            elif self._wanted(task):
+            elif await self._wanted(task):
                 await self._round(position, task, states)
             else:
                 for state in states:
@@ -202,7 +202,7 @@ class Batch:
             return False
         return truth(self.run.templates.render(written, self.run.variables.task_scope(state, task)))
 
-    def _wanted(self, task: Task) -> bool:
+    async def _wanted(self, task: Task) -> bool:
         """--start-at-task and --step."""
         run = self.run
         if run.start_at is not None and not task.implicit:
@@ -211,7 +211,7 @@ class Batch:
                 return False
             run.start_at = None
         if run.options.step and not task.implicit:
-            return run.ask_step(self.title(task, self.states[0]))
+            return await run.ask_step(self.title(task, self.states[0]))
         return True
 
     def _name(self, task: Task, state: HostState) -> str:

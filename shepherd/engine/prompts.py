@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING, Any
 
+from shepherd.engine import asking
 from shepherd.errors import ShepherdError
+from shepherd.report.events import Message
 
 if TYPE_CHECKING:
     from shepherd.engine.run import Run
     from shepherd.playbook.model import Play
+    from shepherd.report.events import Emit
 
 
 async def ask(play: Play, run: Run) -> dict[str, Any]:
@@ -21,7 +22,7 @@ async def ask(play: Play, run: Run) -> dict[str, Any]:
         name = str(prompt["name"])
         if name in run.options.extra_vars:
             continue
-        answer = await asyncio.to_thread(_one, prompt)
+        answer = await _one(prompt, run.emit)
         if prompt.get("encrypt"):
             scope = run.variables.play_scope(None, play)
             options = {key: prompt[key] for key in ("salt",) if key in prompt}
@@ -31,7 +32,7 @@ async def ask(play: Play, run: Run) -> dict[str, Any]:
     return answers
 
 
-def _one(prompt: Any) -> str:
+async def _one(prompt: Any, emit: Emit) -> str:
     text = str(prompt.get("prompt") or prompt["name"])
     default = prompt.get("default")
     private = prompt.get("private", True)
@@ -44,12 +45,12 @@ def _one(prompt: Any) -> str:
         return str(default)
     question = f"{text} [{default}]: " if default is not None and not private else f"{text}: "
     while True:
-        answer = getpass.getpass(question) if private else input(question)
+        answer = await asking.ask(emit, question, echo=not private)
         if not answer and default is not None:
             return str(default)
         if not prompt.get("confirm"):
             return answer
-        again = getpass.getpass(f"confirm {text}: ") if private else input(f"confirm {text}: ")
+        again = await asking.ask(emit, f"confirm {text}: ", echo=not private)
         if again == answer:
             return answer
-        print("the two differ; once more")
+        emit(Message("warning", "the two differ; once more"))

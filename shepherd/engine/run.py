@@ -8,11 +8,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import syntax
+from shepherd.engine.asking import ask
 from shepherd.engine.connections import Connections
 from shepherd.engine.magic import HostVars
 from shepherd.engine.router import Router
 from shepherd.engine.state import COUNTS, HostState
 from shepherd.engine.variables import Variables
+from shepherd.errors import ParseError, TemplateError
 from shepherd.playbook import Loader, load
 from shepherd.report.events import Emit, PlaybookStart, Recap
 
@@ -104,11 +106,11 @@ class Run:
         for name, state in self._states.items():
             state.host = self.inventory.host(name) or state.host
 
-    def ask_step(self, title: str) -> bool:
+    async def ask_step(self, title: str) -> bool:
         """--step: shall this task run? `c` stops asking."""
         if not self.stepping:
             return True
-        answer = input(f"Perform task: {title} (N)o/(y)es/(c)ontinue: ").strip().lower()
+        answer = (await ask(self.emit, f"Perform task: {title} (N)o/(y)es/(c)ontinue: ")).strip().lower()
         self.stepping = answer not in ("c", "continue")
         return answer in ("y", "yes", "c", "continue")
 
@@ -147,7 +149,10 @@ class Run:
         if self._unchecked:
             playbooks, self._unchecked = self._unchecked, []
             # in another thread, since the hosts of the first play may be shaking hands
-            await asyncio.to_thread(syntax.check, playbooks, self.templates)
+            try:
+                await asyncio.to_thread(syntax.check, playbooks, self.templates)
+            except TemplateError as error:  # found by reading: the playbook is what cannot be understood
+                raise ParseError(error.message, origin=error.origin, hint=error.hint) from None
 
     def exit_code(self) -> int:
         """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""

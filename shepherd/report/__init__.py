@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from shepherd.report.events import Event
@@ -15,32 +15,41 @@ class Report(Protocol):
         """Take an event; called in the order things happen."""
 
     def close(self) -> None:
-        """Nothing more comes. Leaves the terminal as it was."""
+        """Nothing more comes. Leaves the terminal as it was. May be called twice."""
 
 
-def choose(form: str | None, stream: IO[str] | None = None, *, verbosity: int = 0, diff: bool = False) -> Report:
-    """The report for `form` (json, plain, terminal), or None: what fits the stream."""
-    stream = stream or sys.stdout
-    if form == "json":
+class Wishes(NamedTuple):
+    """What the person asked for. `form`: json, plain, terminal, or None: what fits where the output goes."""
+
+    form: str | None = None
+    verbosity: int = 0
+    diff: bool = False
+    adhoc: bool = False
+    one_line: bool = False
+
+
+def choose(wishes: Wishes, out: IO[str] | None = None, err: IO[str] | None = None) -> Report:
+    """The report for these wishes. Warnings go to `err`, all else to `out` (standard error and output)."""
+    from shepherd.report.stream import Stream
+
+    stream, notes = Stream(out or sys.stdout), Stream(err or sys.stderr)
+    if wishes.form == "json":
         from shepherd.report.jsonlines import JsonLines
 
         return JsonLines(stream)
-    from shepherd.report.lines import Lines
     from shepherd.report.style import Style
 
-    terminal = form == "terminal" or (form is None and stream.isatty())
-    lines = Lines(stream, Style(colour=terminal and "NO_COLOR" not in os.environ), verbosity=verbosity, diff=diff)
+    terminal = wishes.form == "terminal" or (wishes.form is None and stream.isatty())
+    style = Style(colour=terminal and not os.environ.get("NO_COLOR"))
+    if wishes.adhoc:
+        from shepherd.report.adhoc import AdHoc
+
+        return AdHoc(stream, notes, style, wishes)
+    from shepherd.report.lines import Lines
+
+    lines = Lines(stream, notes, style, wishes)
     if terminal and os.environ.get("TERM") != "dumb":
         from shepherd.report.live import Live
 
-        return Live(lines, stream)
+        return Live(lines)
     return lines
-
-
-def adhoc(*, verbosity: int = 0, diff: bool = False, one_line: bool = False) -> Report:
-    """The report of `shepherd run`: each host's answer, without plays and tasks around it."""
-    from shepherd.report.adhoc import AdHoc
-    from shepherd.report.style import Style
-
-    style = Style(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    return AdHoc(sys.stdout, style, verbosity=verbosity, diff=diff, one_line=one_line)

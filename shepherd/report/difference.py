@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import json
 from typing import TYPE_CHECKING, Any
+
+from shepherd.report.values import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shepherd.report.stream import Stream
     from shepherd.report.style import Style
 
 
-def lines(found: Any, style: Style) -> Iterator[str]:
-    """The lines of one diff or of a list of them."""
+def write(found: Any, out: Stream, style: Style) -> None:
+    """Write one diff or a list of them, each with an empty line behind it. Those that show no change are left out."""
     for each in found if isinstance(found, list) else [found]:
-        if isinstance(each, dict):
-            yield from _one(each, style)
+        shown = list(_one(each, style)) if isinstance(each, dict) else []
+        if shown:
+            out.write("\n".join([*shown, "", ""]))
 
 
 def _one(diff: dict[str, Any], style: Style) -> Iterator[str]:
@@ -51,4 +54,4 @@ def _painted(line: str, style: Style) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, indent=4, sort_keys=True, default=str) + "\n"
+    return as_json(value, indent=4, sort_keys=True) + "\n"

@@ -109,6 +109,12 @@ class Message(NamedTuple):
     host: str | None = None
 
 
+class Prompt(NamedTuple):
+    """A question is put to the person at the terminal; it stands there until the next event."""
+
+    text: str
+
+
 class Recap(NamedTuple):
     """The end: for each host ok, changed, unreachable, failed, skipped, rescued and ignored."""
 
@@ -128,6 +134,7 @@ Event = (
     | Included
     | Output
     | Message
+    | Prompt
     | Recap
 )
 Emit = Callable[[Event], None]

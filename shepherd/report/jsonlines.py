@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import time
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from shepherd.report.events import record
+from shepherd.report.values import plain
 
 if TYPE_CHECKING:
     from shepherd.report.events import Event
+    from shepherd.report.stream import Stream
 
 
 class JsonLines:
-    def __init__(self, stream: IO[str]) -> None:
+    """`time` is in seconds since 1970. All is ASCII: nothing in it can drive a terminal."""
+
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     def emit(self, event: Event) -> None:
         line = {"time": round(time.time(), 6), **record(event)}
-        self._stream.write(json.dumps(line, default=str) + "\n")
+        try:
+            text = json.dumps(line, default=plain)
+        except (TypeError, ValueError):  # a key that is no text, a value within itself, no number JSON has
+            text = json.dumps(plain(line))
+        self._stream.write(text + "\n")
         self._stream.flush()
 
     def close(self) -> None:

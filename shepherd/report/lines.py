@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from shepherd.report import difference, events, values
+from shepherd.report import difference, events, messages, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from shepherd.report import Wishes
+    from shepherd.report.stream import Stream
     from shepherd.report.style import Style
 
 WIDTH = 79
-PREFIX = {
-    "failed": "fatal",
-    "unreachable": "fatal",
-    "skipped": "skipping",
-    "ok": "ok",
-    "changed": "changed",
-}
-SAID = {"failed": "FAILED!", "unreachable": "UNREACHABLE!"}
+PREFIX = {"failed": "fatal", "unreachable": "fatal", "skipped": "skipping"}  # others are called what they are
+SAID = {"failed": ": FAILED!", "unreachable": ": UNREACHABLE!"}
+WORST = ("failed", "unreachable", "changed", "ok")  # what a host's name is painted as in the recap
 
 
 class Lines:
-    def __init__(self, stream: IO[str], style: Style, *, verbosity: int = 0, diff: bool = False) -> None:
-        self.stream = stream
+    """`out` is the report, `notes` the warnings."""
+
+    def __init__(self, out: Stream, notes: Stream, style: Style, wishes: Wishes) -> None:
+        self.out = out
         self.style = style
-        self.verbosity = verbosity
-        self.diff = diff
-        self._pending: events.TaskStart | None = None
+        self._notes = notes
+        self._verbosity = wishes.verbosity
+        self._diff = wishes.diff
         self._handlers: dict[type[events.Event], Callable[[Any], None]] = {
             events.PlayStart: self._play,
             events.NoHosts: self._no_hosts,
@@ -45,74 +44,66 @@ class Lines:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
+            self.out.flush()
 
     def close(self) -> None:
-        self.stream.flush()
+        self.out.flush()
 
     def say(self, text: str, what: str = "info") -> None:
         """One or more whole lines."""
-        self.stream.write(self.style.paint(text, what) + "\n")
+        self.out.write(self.style.paint(text, what) + "\n")
 
     def _heading(self, text: str) -> None:
-        self.stream.write("\n")
-        self.say(f"{text} {'*' * max(WIDTH - len(text) - 1, 3)}", "heading")
+        self.out.write("\n")
+        self.say(f"{text} {'*' * max(WIDTH - len(text), 3)}", "heading")
 
     def _play(self, event: events.PlayStart) -> None:
         self._heading(f"PLAY [{event.name}]" + (" [CHECK MODE]" if event.check else ""))
 
-    def _no_hosts(self, event: events.NoHosts) -> None:
-        self.say(f"skipping: no hosts matched {event.pattern}", "skipped")
+    def _no_hosts(self, _: events.NoHosts) -> None:
+        self.say("skipping: no hosts matched", "skipped")
 
     def _task(self, event: events.TaskStart) -> None:
         kind = "RUNNING HANDLER" if event.handler else "TASK"
         self._heading(f"{kind} [{event.name}]" + (" [CHECK MODE]" if event.check else ""))
-        if self.verbosity >= 2:
+        if self._verbosity >= 2:
             self.say(f"task path: {event.path}", "quiet")
 
     def _host(self, event: events.HostResult) -> None:
         result = event.result
-        if "results" in result and event.status in ("ok", "changed", "skipped") and self.verbosity < 3:
-            if event.status == "skipped" and not result["results"]:
-                self.say(f"skipping: [{self._who(event)}]", "skipped")
-            return
-        if self.diff and "results" not in result:
-            self._diff(result)
-        self._status(event, "", event.speaks)
-        if event.status == "failed":
-            self._failure(event)
+        items = result.get("results")  # of a loop: each has been shown
+        if not items:
+            self._difference(result)
+        if not items or event.status == "unreachable" or self._verbosity >= 3:
+            self._status(event, "")
+        if event.status == "failed" and event.path:
+            self.say(f"    at {event.path}", "place")
+        if self._verbosity >= 2:
+            self.say(f"    {event.seconds:.2f} s", "quiet")
         if event.ignored:
             self.say("...ignoring", "ignored")
 
-    def _failure(self, event: events.HostResult) -> None:
-        if event.path:
-            self.say(f"    at {event.path}", "place")
-
     def _item(self, event: events.ItemResult) -> None:
-        if self.diff:
-            self._diff(event.result)
-        self._status(event, f" => (item={event.label})", event.speaks)
+        self._difference(event.result)
+        self._status(event, f"(item={event.label})")
 
-    def _status(self, event: events.HostResult | events.ItemResult, item: str, wanted: bool) -> None:
-        prefix = PREFIX.get(event.status, event.status)
-        if item and event.status == "failed":
-            prefix = "failed"
+    def _status(self, event: events.HostResult | events.ItemResult, item: str) -> None:
+        status = event.status
+        prefix = "failed" if item and status == "failed" else PREFIX.get(status, status)
         text = f"{prefix}: [{self._who(event)}]"
-        if event.status in SAID:
-            text += f":{item} {SAID[event.status]}" if not item else f"{item}"
+        if item:
+            text += f" {item}" if status in SAID else f" => {item}"
         else:
-            text += item
-        what = event.status
-        if event.status in ("failed", "unreachable") or wanted or self.verbosity >= 1:
-            shown = list(values.lines(event.result, verbosity=self.verbosity))
+            text += SAID.get(status, "")
+        if status in SAID or event.speaks or self._verbosity >= 1:
+            shown = list(values.lines(event.result, verbosity=self._verbosity))
             if shown:
                 text += f" => {shown[0]}" if len(shown) == 1 else " =>" + "".join(f"\n    {line}" for line in shown)
-        self.say(text, what)
+        self.say(text, status)
 
-    def _diff(self, result: Mapping[str, Any]) -> None:
-        if "diff" not in result:
-            return
-        for line in difference.lines(result["diff"], self.style):
-            self.stream.write(line + "\n")
+    def _difference(self, result: Mapping[str, Any]) -> None:
+        if self._diff and "diff" in result:
+            difference.write(result["diff"], self.out, self.style)
 
     def _who(self, event: events.HostResult | events.ItemResult) -> str:
         return f"{event.host} -> {event.delegated}" if event.delegated else event.host
@@ -125,31 +116,14 @@ class Lines:
         self.say(f"included: {event.what} for {', '.join(event.hosts)}{item}", "included")
 
     def _message(self, event: events.Message) -> None:
-        if event.level in ("debug", "info") and self.verbosity < (3 if event.level == "debug" else 1):
-            return
-        where = f" {event.host}:" if event.host else ""
-        self.say(f"[{event.level.upper()}]{where} {event.text}", event.level)
+        messages.say(event, self.out, self._notes, self.style, self._verbosity)
 
     def _recap(self, event: events.Recap) -> None:
-        if not event.hosts:
-            return
         self._heading("PLAY RECAP")
-        width = max(26, *(len(name) for name in event.hosts))
         for name, counts in event.hosts.items():
-            what = (
-                "failed"
-                if counts["failed"]
-                else "unreachable"
-                if counts["unreachable"]
-                else "changed"
-                if counts["changed"]
-                else "ok"
-            )
-            cells = " ".join(
-                self.style.paint(f"{key}={counts[key]:<4}", key) if counts[key] else f"{key}={counts[key]:<4}"
-                for key in counts
-            )
-            self.stream.write(f"{self.style.paint(f'{name:<{width}}', what)} : {cells.rstrip()}\n")
+            what = next(each for each in WORST if counts[each] or each == "ok")
+            cells = (self.style.paint(f"{key}={counts[key]:<4}", key if counts[key] else "none") for key in counts)
+            self.out.write(f"{self.style.paint(f'{name:<26}', what)} : {' '.join(cells)}\n")
         if event.interrupted:
             self.say("interrupted: what was running has been ended", "warning")
-        self.stream.write("\n")
+        self.out.write("\n")

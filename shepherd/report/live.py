@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from shepherd.report import events
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from shepherd.report.lines import Lines
 
 INTERVAL = 0.2  # seconds between two drawings of the line
+PATIENCE = 0.4  # seconds that a task may take without the line
 
 
 class Live:
     """Draws the line from a thread of its own, so that a long task shows that time passes."""
 
-    def __init__(self, lines: Lines, stream: IO[str]) -> None:
+    def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._stream = stream
         self._lock = threading.Lock()
-        self._task = ""
+        self._task = ""  # empty: nothing is drawn
         self._began = time.monotonic()
-        self._hosts = 0
-        self._done = 0
+        self._hosts: set[str] = set()  # that take part still
+        self._done: set[str] = set()
         self._drawn = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="live progress", daemon=True)
@@ -35,13 +35,19 @@ class Live:
         with self._lock:
             self._clear()
             self._lines.emit(event)
-            if isinstance(event, events.PlayStart):
-                self._hosts = len(event.hosts)
-            elif isinstance(event, events.TaskStart):
-                self._task, self._done, self._began = event.name, 0, time.monotonic()
-            elif isinstance(event, events.HostResult):
-                self._done += 1
-            self._stream.flush()
+            self._follow(event)
+
+    def _follow(self, event: events.Event) -> None:
+        if isinstance(event, events.PlayStart):
+            self._hosts, self._task = set(event.hosts), ""
+        elif isinstance(event, events.TaskStart):
+            self._task, self._done, self._began = event.name, set(), time.monotonic()
+        elif isinstance(event, events.HostResult):
+            self._done.add(event.host)
+            if event.status in ("failed", "unreachable") and not event.ignored:
+                self._hosts.discard(event.host)
+        elif isinstance(event, (events.Prompt, events.Recap)):
+            self._task = ""
 
     def close(self) -> None:
         self._ended.set()
@@ -54,17 +60,19 @@ class Live:
         while not self._ended.wait(INTERVAL):
             with self._lock:
                 took = time.monotonic() - self._began
-                if self._task and took >= INTERVAL * 2:
+                if self._task and took >= PATIENCE and not self._ended.is_set():
                     self._draw(took)
 
     def _draw(self, took: float) -> None:
-        text = f"  {self._task}: {self._done} of {self._hosts} hosts, {took:.0f} s"
+        left = sorted(self._hosts - self._done)
+        waiting = f", waiting for {', '.join(left[:3])}{' …' if len(left) > 3 else ''}" if left else ""
+        text = f"  {self._task}: {len(self._done)} of {len(self._hosts | self._done)} hosts, {took:.0f} s{waiting}"
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write("\r\x1b[K" + self._lines.style.paint(text[:width], "quiet"))
-        self._stream.flush()
+        self._lines.out.write("\r\x1b[K" + self._lines.style.paint(text.replace("\n", " ")[:width], "quiet"))
+        self._lines.out.flush()
         self._drawn = True
 
     def _clear(self) -> None:
         if self._drawn:
-            self._stream.write("\r\x1b[K")
+            self._lines.out.write("\r\x1b[K")
             self._drawn = False

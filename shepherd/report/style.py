@@ -20,6 +20,8 @@ COLOURS = {
     "deprecation": "35",
     "debug": "90",
     "info": "0",
+    "none": "0",
+    "error": "1;31",
     "added": "32",
     "removed": "31",
     "place": "36",
@@ -34,4 +36,5 @@ class Style:
 
     def paint(self, text: str, what: str) -> str:
         text = printable(text)
-        return f"\x1b[{COLOURS[what]}m{text}\x1b[0m" if self.colour else text
+        code = COLOURS.get(what, "0")
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and code != "0" else text

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 # Fields that say nothing to a reader who did not ask for more.
 QUIET = frozenset(
@@ -40,6 +38,7 @@ QUIET = frozenset(
 )
 FIRST = ("msg", "assertion", "evaluated_to", "cmd", "rc", "stdout", "stderr", "module_stdout", "module_stderr")
 LIMIT = 4000  # characters of one value; -v shows the whole
+SHORT = 100  # characters of JSON that fit on a line
 
 
 def lines(result: Mapping[str, Any], *, verbosity: int = 0) -> Iterator[str]:
@@ -51,6 +50,8 @@ def lines(result: Mapping[str, Any], *, verbosity: int = 0) -> Iterator[str]:
         if verbosity < 1 and (name in QUIET or value in ("", None) or value == []):
             continue
         yield from entry(str(name), value, whole=verbosity > 0)
+    if verbosity < 1 and result.get("exception"):
+        yield "(-v shows where in the code it failed)"
 
 
 def entry(name: str, value: Any, *, whole: bool = False) -> Iterator[str]:
@@ -66,5 +67,30 @@ def entry(name: str, value: Any, *, whole: bool = False) -> Iterator[str]:
 
 def as_text(value: Any) -> str:
     """A value as JSON, indented where it is large."""
-    short = json.dumps(value, default=str, ensure_ascii=False)
-    return short if len(short) <= 100 else json.dumps(value, default=str, ensure_ascii=False, indent=2)
+    short = as_json(value)
+    return short if len(short) <= SHORT else as_json(value, indent=2)
+
+
+def as_json(value: Any, **form: Any) -> str:
+    """JSON of any value at all; `form` is what json.dumps takes."""
+    try:
+        return json.dumps(value, default=plain, ensure_ascii=False, **form)
+    except (TypeError, ValueError, RecursionError):  # keys of several kinds, a value within itself
+        return json.dumps(plain(value), ensure_ascii=False, **form)
+
+
+def plain(value: Any, depth: int = 50) -> Any:
+    """What JSON has for a value that it does not know: mappings, sets, bytes, dates, keys that are no text."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if depth and isinstance(value, Mapping):
+        return {str(key): plain(inner, depth - 1) for key, inner in value.items()}
+    if depth and isinstance(value, (list, tuple)):
+        return [plain(inner, depth - 1) for inner in value]
+    if depth and isinstance(value, (set, frozenset)):
+        return [plain(inner, depth - 1) for inner in sorted(value, key=str)]
+    return str(value) if depth else "…"
