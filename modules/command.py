@@ -1,6 +1,9 @@
 """Run a program, without a shell."""
 
 import os
+import shlex
+
+from shepherd.remote import commands
 
 SPEC = {
     "summary": "Run a command",
@@ -67,8 +70,6 @@ SPEC = {
 
 
 def run(task):
-    from shepherd.remote import commands
-
     args = task.args
     if args["executable"]:
         task.warn(
@@ -88,8 +89,6 @@ def _words(task):
     if text and words:
         task.fail("only command or argv can be given, not both", **missing)
     if not words:
-        import shlex
-
         try:
             words = shlex.split(text or "")
         except ValueError as error:

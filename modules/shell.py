@@ -1,5 +1,7 @@
 """Run a command line in a shell."""
 
+from shepherd.remote import commands
+
 SPEC = {
     "summary": "Run a command line in a shell",
     "description": "Hands the text to `/bin/sh -c`, with pipes, redirections, variables and everything else a shell"
@@ -56,8 +58,6 @@ SPEC = {
 
 
 def run(task):
-    from shepherd.remote import commands
-
     text = task.args["cmd"]
     if not text or not text.strip():
         missing = {"rc": 256, "cmd": None, "stdout": "", "stderr": "", "start": None, "end": None, "delta": None}

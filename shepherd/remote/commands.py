@@ -1,6 +1,9 @@
 """What `command` and `shell` share: whether to run, running it, and the result."""
 
 import os
+from datetime import datetime
+
+from shepherd.remote import process
 
 
 def skip_reason(args):
@@ -48,10 +51,6 @@ def run(task, command, shown):
 
 
 def _execute(task, command, result):
-    from datetime import datetime
-
-    from shepherd.remote import process
-
     args = task.args
     stdin = args["stdin"]
     if stdin is not None and args["stdin_add_newline"]:

@@ -47,7 +47,8 @@ class Helper:
         self.requests = {}  # id: Run, Upload, Download or Relay: what CANCEL can end
         self.processes = {}  # pid: Run or Relay, until reaped
         self.streams = []  # Downloads, each asked for one piece in a turn
-        self.learned = []  # what to import in idle moments: what a run had to import, what was sent ahead
+        self.learned = []  # what to import in idle moments: what two runs had to import, what was sent ahead
+        self._seen = set()  # what one run had to import: facts, say, are often asked for just once
         self.spare = None  # a Run forked ahead
         self.partial = {}  # name: pieces of a source that comes in several frames
         self.own = set()
@@ -195,6 +196,11 @@ class Helper:
         if run is self.spare:
             self.spare = None
         self._wanted = self._runs > 1 and self.spare is None
+
+    def imported(self, names):
+        """A run had to import these."""
+        self.learned += [name for name in names if name in self._seen]
+        self._seen.update(names)
 
     def _dismiss(self):
         """Let the spare go: it does not know what changed here after its fork."""

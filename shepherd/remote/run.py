@@ -143,7 +143,7 @@ class Run:
         if self.expired:
             self.kill()  # what is left of its group
         if self.answered:
-            self.helper.learned += self.received.decode().split()
+            self.helper.imported(self.received.decode().split())
         else:
             self._drain_output()
             self._died(status)
