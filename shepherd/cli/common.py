@@ -131,26 +131,30 @@ def inventory_of(settings: Options, said: Notices) -> Inventory:
     from shepherd import inventory
 
     known = inventory.load(settings.inventory_sources, cwd=os.getcwd())
-    said.warn([NO_INVENTORY] if not settings.inventory_sources else known.warnings)
+    if not settings.inventory_sources:
+        said.withhold(known.warnings)
+        said.warn([NO_INVENTORY])
+    said.watch(lambda: known.warnings)
     return known
 
 
 def play_out(run: Run, make: Callable[[], list[Playbook]], said: Notices) -> int:
     """Play what `make` reads; the exit code. Ctrl-C ends it in order: what runs on hosts is ended too."""
 
+    said.watch(lambda: run.inventory.warnings)
+
     async def play() -> int:
         try:
             code = await run.play_all(make())
-        except asyncio.CancelledError:
-            said.emit(run.recap(interrupted=True))
+        except BaseException as error:
+            recap = run.recap(interrupted=isinstance(error, asyncio.CancelledError))
+            if recap.hosts or recap.interrupted:
+                said.emit(recap)
             raise
         said.emit(run.recap())
         return code
 
     try:
-        code = asyncio.run(play())
+        return asyncio.run(play())
     except (KeyboardInterrupt, asyncio.CancelledError):
         return EXIT_INTERRUPTED
-    if run.options.inventory_sources:
-        said.warn(run.inventory.warnings)  # those that came while playing
-    return code

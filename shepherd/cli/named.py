@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from shepherd.errors import OptionsError, nearest
+from shepherd.errors import ShepherdError, nearest
 from shepherd.playbook.model import Block
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def unknown_tags(found: Collection[Task], wanted: Collection[str]) -> Iterator[s
 
 
 def check_start(found: Collection[Task], pattern: str) -> None:
-    """Raises OptionsError where no task can be the one to start at."""
+    """Raises ShepherdError where no task can be the one to start at."""
     names = [name for task in found if task.name for name in _names(task)]
     if any(task.action in INCLUDES for task in found) or any("{" in name for name in names):
         return
     if not any(fnmatchcase(name, pattern) for name in (*names, *(task.action for task in found))):
-        raise OptionsError(
+        raise ShepherdError(
             f'No matching task "{pattern}" found. Note: --start-at-task can only follow static includes.',
             hint=nearest(pattern, names) or "--list-tasks shows their names",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from shepherd.engine import vars_files
 from shepherd.engine.values import truth
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def keep(run: Run, outcome: Outcome, task: Task, sharing: list[HostState]) -> No
     """Remember it for the hosts that share the outcome: one, or all of them with run_once."""
     for result, _ in outcome.items:
         if not result.get("failed") or outcome.ignored:
-            _facts(outcome, task, result, sharing)
+            _facts(run, outcome, task, result, sharing)
         if "_add_host" in result:
             _add_host(run, result["_add_host"])
         if "_add_group" in result:
@@ -32,7 +33,7 @@ def keep(run: Run, outcome: Outcome, task: Task, sharing: list[HostState]) -> No
             state.register({task.register: outcome.result})
 
 
-def _facts(outcome: Outcome, task: Task, result: Result, sharing: list[HostState]) -> None:
+def _facts(run: Run, outcome: Outcome, task: Task, result: Result, sharing: list[HostState]) -> None:
     facts = result.get("ansible_facts")
     if not isinstance(facts, Mapping) or not facts:
         return
@@ -48,6 +49,7 @@ def _facts(outcome: Outcome, task: Task, result: Result, sharing: list[HostState
             state.include(facts)
         else:
             state.add_facts(facts)
+            vars_files.read_again(run, state)
 
 
 def _add_host(run: Run, found: Mapping[str, Any]) -> None:

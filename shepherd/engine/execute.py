@@ -102,7 +102,7 @@ class Execution:
         pause = self.templates.render(control.pause, self.scope) if control.pause is not None else 0
         for number, (item, front) in enumerate(loops.scopes(control, found, self.scope, self.templates)):
             if number and pause:
-                await asyncio.sleep(float(pause))
+                await asyncio.sleep(seconds("pause", pause))
             scope = self.run.variables.task_scope(self.state, self.task, Layer(front, trusted=False, name="loop"))
             try:
                 result = await self._once(scope)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine.plan import prune
-from shepherd.errors import ShepherdError
+from shepherd.errors import ParseError, ShepherdError
 from shepherd.playbook import load_role, load_tasks
 from shepherd.report.events import Included
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from shepherd.engine.linear import Batch
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Block, Task
+
+
+DEPTH = 1000  # numbers in a position, two to four for each include within an include: these have no end
 
 
 class _Inclusion:
@@ -51,7 +54,7 @@ async def insert(
             del scope
     ways: dict[str, list[tuple[int, Block]]] = {}
     for order, inclusion in enumerate(inclusions.values()):
-        block = _read(batch, task, inclusion)
+        block = _read(batch, position, task, inclusion)
         if block is None:
             continue
         for state in inclusion.states:
@@ -60,11 +63,17 @@ async def insert(
         batch.cursors[name].insert(position, blocks)
 
 
-def _read(batch: Batch, task: Task, inclusion: _Inclusion) -> Block | None:
+def _read(batch: Batch, position: Position, task: Task, inclusion: _Inclusion) -> Block | None:
     run = batch.run
     found = inclusion.found
     layers = (inclusion.front,) if inclusion.front else ()
     try:
+        if len(position) > DEPTH:
+            raise ParseError(
+                "includes without an end: this file or role includes itself again and again",
+                origin=task.origin,
+                hint="a condition (when) must end it",
+            )
         if "role" in found:
             role, block, handlers = load_role(
                 found["role"]["name"], parent=task, options=found["role"], variables=layers, loader=run.loader

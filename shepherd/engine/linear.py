@@ -12,7 +12,7 @@ from shepherd.engine.execute import Execution, Outcome
 from shepherd.engine.handlers import Handlers
 from shepherd.engine.plan import flush
 from shepherd.engine.values import truth
-from shepherd.errors import ShepherdError
+from shepherd.errors import ParseError, ShepherdError
 from shepherd.playbook.model import Block
 from shepherd.report.events import HostResult, Message, TaskStart
 
@@ -112,7 +112,11 @@ class Batch:
         written = task.settings.throttle
         if written is None:
             return forks
-        wanted = int(self.run.templates.render(written, self.run.variables.task_scope(state, task)))
+        found = self.run.templates.render(written, self.run.variables.task_scope(state, task))
+        try:
+            wanted = int(found)
+        except (TypeError, ValueError):
+            raise ParseError(f"throttle: {found!r} is not a whole number", origin=task.origin) from None
         return min(forks, wanted) if wanted > 0 else forks
 
     def _apply(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> bool:

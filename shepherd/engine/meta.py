@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shepherd.engine.execute import Execution
-from shepherd.errors import ParseError, nearest
+from shepherd.errors import ParseError, ShepherdError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,10 +24,13 @@ async def act(batch: Batch, position: Position, task: Task, states: list[HostSta
         raise ParseError(f"invalid meta action: {name}", origin=task.origin, hint=nearest(name, ACTIONS))
     meant = []
     for state in states:
-        if Execution(batch.run, state, task).meant():
-            meant.append(state)
-        else:
-            batch.cursors[state.name].advance()
+        try:
+            if Execution(batch.run, state, task).meant():
+                meant.append(state)
+            else:
+                batch.cursors[state.name].advance()
+        except ShepherdError as error:
+            batch.give_up(state, task, error)
     if meant:
         await action(batch, position, task, meant)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from shepherd.engine import prompts, warm
+from shepherd.engine import prompts, vars_files, warm
 from shepherd.engine.free import FreeBatch
 from shepherd.engine.linear import Batch
 from shepherd.engine.plan import plan_of
 from shepherd.engine.routes import short
 from shepherd.engine.run import TakingPart
 from shepherd.engine.values import truth
-from shepherd.errors import ParseError, ShepherdError, UndefinedVariable
+from shepherd.errors import ParseError, ShepherdError
 from shepherd.origin import Origin, origin_of
-from shepherd.report.events import Message, NoHosts, PlayStart
-from shepherd.templating import Layer, find_file, is_template
+from shepherd.report.events import NoHosts, PlayStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +56,7 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     for batch in _batches(run, play, states):
         run.emit(PlayStart(name, [state.name for state in batch], run.options.check))
         for state in batch:
-            _vars_files(run, play, state)
+            vars_files.read(run, play, state)
         run.batch = batch
         await warm.up(run, plan, batch)
         await run.checked()
@@ -131,39 +130,3 @@ def _size(entry: Any, hosts: int, origin: Origin) -> int:
         return max(int(text), 0)
     except ValueError:
         raise ParseError(f"serial: {text!r} is neither a number of hosts nor a percentage", origin=origin) from None
-
-
-def _vars_files(run: Run, play: Play, state: HostState) -> None:
-    """Read the play's vars_files as this host sees their names; later files win."""
-    if not play.vars_files:
-        return
-    from shepherd import documents
-
-    layers: list[Layer] = []
-    scope = run.variables.play_scope(state, play)
-    base = [run.playbook_dir]
-    for written in play.vars_files:
-        choices = written if isinstance(written, list) else [written]
-        missing: ShepherdError | None = None
-        for choice in choices:  # a list means: the first that exists
-            try:
-                path = find_file("vars", str(run.templates.render(choice, scope)), base)
-            except UndefinedVariable as error:
-                if is_template(choice) and run.options.gather and not state.facts:
-                    run.emit(Message("debug", f"vars_files: {choice} is left out: {error.message}", state.name))
-                    missing = None
-                    break
-                missing = error
-                continue
-            except ShepherdError as error:
-                missing = missing or error
-                continue
-            values = run.files.get(path) if path in run.files else run.files.setdefault(path, documents.load(path))
-            if values is not None and not isinstance(values, dict):
-                raise ParseError("a file of variables must be a mapping", origin=Origin(path))
-            layers.insert(0, Layer(values or {}, name=f"vars_files {path}"))
-            missing = None
-            break
-        if missing is not None:
-            raise missing
-    run.variables.set_vars_files(state, layers)

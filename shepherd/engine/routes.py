@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shepherd.engine.values import truth
+from shepherd.engine.values import seconds, truth
 from shepherd.errors import ShepherdError
 from shepherd.transport import Endpoint, Secret
 
@@ -85,7 +85,7 @@ def route(name: str, scope: Scope, settings: Settings, templates: Templates, opt
         password=Secret(password) if password is not None and kind == "ssh" else None,
         private_key_file=str(key) if key is not None and kind == "ssh" else None,
         ssh_args=(*options.ssh_args, *_words(scope)) if kind == "ssh" else (),
-        timeout=float(first(variable("timeout"), options.timeout)),
+        timeout=seconds(f"{name}: timeout", first(variable("timeout"), options.timeout)),
         host_key_checking=truth(first(checking, options.host_key_checking)),
         directory=str(scope["playbook_dir"]) if kind == "local" else None,
     )
@@ -131,7 +131,10 @@ def _words(scope: Scope) -> tuple[str, ...]:
     words: list[str] = []
     for name in ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"):
         if name in scope:
-            words += shlex.split(str(scope[name]))
+            try:
+                words += shlex.split(str(scope[name]))
+            except ValueError as error:
+                raise ShepherdError(f"{name}: {str(scope[name])!r}: {str(error).lower()}") from None
     return tuple(words)
 
 

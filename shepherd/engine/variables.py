@@ -32,6 +32,7 @@ class Variables:
         self._prompted: Mapping[str, Any] = {}
         self._exported: list[Role] = []
         self._vars_files: dict[str, list[Layer]] = {}
+        self._waiting: set[str] = set()  # hosts some of whose vars_files have names that need facts
 
     def enter_play(self, play: Play, prompted: Mapping[str, Any]) -> None:
         """Variables of `play` from now on; `prompted` are the answers to its vars_prompt."""
@@ -41,14 +42,20 @@ class Variables:
         self._exported = list(play.all_roles)
         self._roles.clear()
         self._vars_files.clear()
+        self._waiting.clear()
 
     def export(self, role: Role) -> None:
         """A role included with `public: true`: later tasks see its variables."""
         self._exported.append(role)
         self._roles.clear()
 
-    def set_vars_files(self, state: HostState, layers: list[Layer]) -> None:
+    def set_vars_files(self, state: HostState, layers: list[Layer], *, waiting: bool = False) -> None:
+        """`waiting`: some of the play's files have names that need the host's facts."""
         self._vars_files[state.name] = layers
+        (self._waiting.add if waiting else self._waiting.discard)(state.name)
+
+    def awaits_facts(self, state: HostState) -> bool:
+        return state.name in self._waiting
 
     def refresh_inventory(self) -> None:
         self._inventory.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from shepherd.errors import ParseError
+from shepherd.errors import ShepherdError
 from shepherd.playbook import keywords, plays, roles, tasks
 from shepherd.playbook.context import ROLES_PATH, Collected, Context, Loader
 from shepherd.playbook.model import Block, Playbook, Role, Task
@@ -25,7 +25,7 @@ __all__ = ["ROLES_PATH", "Loader", "defaults_for", "find_tasks", "load", "load_r
 def load(path: str, *, loader: Loader) -> Playbook:
     """The playbook in a file. Raises ParseError for anything in it that cannot be run, with the place."""
     if not os.path.exists(path):
-        raise ParseError(f"the playbook: {path} could not be found")
+        raise ShepherdError(f"the playbook: {path} could not be found")
     return Playbook(path, plays.read_playbook(path, loader))
 
 

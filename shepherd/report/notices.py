@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from shepherd.report.events import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from shepherd.report import Report
     from shepherd.report.events import Event
@@ -27,6 +27,8 @@ class Notices:
         self._report = report
         self._said: set[tuple[str, str]] = set()
         self._kept: Any = None
+        self._watched: Callable[[], Sequence[object]] = tuple
+        self._seen: tuple[int, int] = (0, 0)
 
     def __enter__(self) -> Self:
         self._kept = warnings.catch_warnings()
@@ -45,10 +47,15 @@ class Notices:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._look()
         self._kept.__exit__(None, None, None)
         self._report.close()
 
     def emit(self, event: Event) -> None:
+        self._look()
+        self._pass_on(event)
+
+    def _pass_on(self, event: Event) -> None:
         if isinstance(event, Message) and event.level in LEVELS:
             if (event.level, event.text) in self._said:
                 return
@@ -58,7 +65,23 @@ class Notices:
     def warn(self, texts: Iterable[object]) -> None:
         """Say what has been collected elsewhere; what was said before is left out."""
         for text in texts:
-            self.emit(Message("warning", str(text)))
+            self._pass_on(Message("warning", str(text)))
+
+    def watch(self, texts: Callable[[], Sequence[object]]) -> None:
+        """Say the warnings that a list holds, and from now on those that join it, before the next event."""
+        self._watched = texts
+        self._look()
+
+    def withhold(self, texts: Iterable[object]) -> None:
+        """Never say these."""
+        self._said.update(("warning", str(text)) for text in texts)
+
+    def _look(self) -> None:
+        texts = self._watched()
+        now = (id(texts), len(texts))
+        if now != self._seen:
+            self._seen = now
+            self.warn(list(texts))
 
     def close(self) -> None:
         self._report.close()
