@@ -102,6 +102,7 @@ def start(boot):
     from shepherd.remote import helper
 
     helper.Helper(importer, source, sink, boot).serve()
+    os._exit(0)  # 3 ms less than taking the interpreter apart
 
 
 def _read(fd, size):
