@@ -388,7 +388,12 @@ class Link:
 
     def _closed(self) -> None:
         self._greet(False)
-        self._fail(Unreachable(f"the connection to {self.host} ended{self._heard()}"))
+        self._fail(
+            Unreachable(
+                f"the connection to {self.host} ended{self._heard()}",
+                hint="the network, a restart, or its sshd; what was running there is ended: run the play again",
+            )
+        )
 
     def _fail(self, error: Unreachable) -> None:
         """The link is of no use any more: every request that waits is told."""
