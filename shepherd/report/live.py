@@ -26,7 +26,7 @@ class Live:
         self._began = time.monotonic()
         self._hosts: set[str] = set()  # that take part still
         self._done: set[str] = set()
-        self._drawn = False
+        self._shown = ""  # on the screen
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tick, name="live progress", daemon=True)
         self._thread.start()
@@ -67,12 +67,14 @@ class Live:
         left = sorted(self._hosts - self._done)
         waiting = f", waiting for {', '.join(left[:3])}{' …' if len(left) > 3 else ''}" if left else ""
         text = f"  {self._task}: {len(self._done)} of {len(self._hosts | self._done)} hosts, {took:.0f} s{waiting}"
+        if text == self._shown:
+            return
         width = shutil.get_terminal_size().columns - 1
         self._lines.out.write("\r\x1b[K" + self._lines.style.paint(text.replace("\n", " ")[:width], "quiet"))
         self._lines.out.flush()
-        self._drawn = True
+        self._shown = text
 
     def _clear(self) -> None:
-        if self._drawn:
+        if self._shown:
             self._lines.out.write("\r\x1b[K")
-            self._drawn = False
+            self._shown = ""

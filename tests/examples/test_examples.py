@@ -1,4 +1,4 @@
-"""Every playbook in playbooks/ on lab hosts: what check mode says is what happens, and a second play changes nothing."""
+"""Every playbook in playbooks/ on lab hosts: check mode says what happens, and a second play changes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,18 @@ def inventory(example: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 def played(name: str, inventory: Path, temporary: Path, *words: str) -> list[dict[str, Any]]:
     """The events of one play of an example, which must go well."""
-    command = [sys.executable, "-m", "shepherd", "play", f"{name}.yml", "-i", str(inventory), "--output", "json", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "shepherd",
+        "play",
+        f"{name}.yml",
+        "-i",
+        str(inventory),
+        "--output",
+        "json",
+        *words,
+    ]
     environment = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -58,7 +68,7 @@ def told(event: dict[str, Any]) -> str:
 
 
 def changes(events: list[dict[str, Any]]) -> Changes:
-    """What each task that ran has changed; a task that was skipped, or that failed as it was allowed to, says nothing."""
+    """What each task that ran has changed; one that was skipped, or was allowed to fail, says nothing."""
     found: Changes = {}
     for event in events:
         if event["event"] == "HostResult" and event["status"] in ("ok", "changed"):
