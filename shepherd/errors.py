@@ -6,7 +6,6 @@ code of the command. The command line prints it with `render`; a traceback is on
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from shepherd.origin import Origin, snippet
@@ -79,5 +78,7 @@ class Interrupted(ShepherdError):
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """A hint that names the known word most like the unknown one, or None."""
+    import difflib  # not before it is needed: --help is to be quick
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {found[0]!r}?" if found else None

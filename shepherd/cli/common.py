@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +139,8 @@ def inventory_of(settings: Options, said: Notices) -> Inventory:
 
 def play_out(run: Run, make: Callable[[], list[Playbook]], said: Notices) -> int:
     """Play what `make` reads; the exit code. Ctrl-C ends it in order: what runs on hosts is ended too."""
+
+    import asyncio
 
     said.watch(lambda: run.inventory.warnings)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -72,6 +71,8 @@ def _file(path: str) -> str:
 
 
 def _program(path: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run([os.path.abspath(path)], stdout=subprocess.PIPE, timeout=TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
