@@ -38,7 +38,10 @@ class AdHoc:
     def _host(self, event: events.HostResult) -> None:
         if self._wishes.diff and "diff" in event.result:
             difference.write(event.result["diff"], self._out, self._style)
-        body = self._line(event) if self._wishes.one_line else self._block(event)
+        if event.status == "skipped":
+            body = SAID["skipped"]
+        else:
+            body = self._line(event) if self._wishes.one_line else self._block(event)
         self._out.write(self._style.paint(f"{event.host} | {body}", event.status) + "\n")
 
     def _line(self, event: events.HostResult) -> str:

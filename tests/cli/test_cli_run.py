@@ -1,0 +1,65 @@
+"""`shepherd run`: what it prints, compared with Ansible's ad-hoc command as it was seen to print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import Said, shepherd
+
+HOST = "h1 ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n"
+BOTH = "sh -c 'echo hi; echo b; echo ho >&2'"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "hosts").write_text(HOST)
+    return tmp_path
+
+
+def _run(folder: Path, *words: str) -> Said:
+    return shepherd(["run", "-i", "hosts", "h1", *words], folder)
+
+
+PRINTED = {
+    ("echo hi",): (0, "h1 | CHANGED | rc=0 >>\nhi\n"),
+    ("-a", "echo hi"): (0, "h1 | CHANGED | rc=0 >>\nhi\n"),
+    (BOTH,): (0, "h1 | CHANGED | rc=0 >>\nhi\nb\nho\n"),
+    (BOTH, "-o"): (0, "h1 | CHANGED | rc=0 | (stdout) hi\\nb (stderr) ho\n"),
+    ("echo hi", "-o"): (0, "h1 | CHANGED | rc=0 | (stdout) hi\n"),
+    ("/bin/false",): (2, "h1 | FAILED | rc=1 >>\nnon-zero return code\n"),
+    ("-m", "ping"): (0, 'h1 | SUCCESS => {\n    "changed": false,\n    "ping": "pong"\n}\n'),
+    ("-m", "ping", "-o"): (0, 'h1 | SUCCESS => {"changed": false,"ping": "pong"}\n'),
+    ("-m", "fail", "-a", "msg=x"): (2, "h1 | FAILED! =>\n    msg: x\n"),
+    ("--list-hosts",): (0, "  hosts (1):\n    h1\n"),
+    ("-m", "shell", "-a", "echo a=b | cat"): (0, "h1 | CHANGED | rc=0 >>\na=b\n"),
+    ("-m", "debug", "-a", '{"msg": "x"}'): (0, 'h1 | SUCCESS => {\n    "changed": false,\n    "msg": "x"\n}\n'),
+    ("-C", "echo hi"): (0, "h1 | SKIPPED\n"),
+}
+
+
+@pytest.mark.parametrize("words", PRINTED, ids=" ".join)
+def test_prints(words: tuple[str, ...], folder: Path) -> None:
+    said = _run(folder, *words)
+    assert (said.code, said.out) == PRINTED[words]
+
+
+def test_difference(folder: Path) -> None:
+    said = _run(folder, "-m", "copy", "-a", f"content=x dest={folder}/new", "-C", "-D")
+    expected = (
+        f"--- before\n+++ after: {folder}/new\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n\nh1 | CHANGED => {{\n"
+    )
+    assert said.out.startswith(expected)
+
+
+def test_unreachable(folder: Path) -> None:
+    said = _run(folder, "-c", "ssh", "-e", "ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1", "true")
+    assert said.code == 4
+    assert said.out.startswith("h1 | UNREACHABLE! =>\n    msg:")
+
+
+def test_json(folder: Path) -> None:
+    events = [json.loads(line) for line in _run(folder, "echo hi", "--output", "json").out.splitlines()]
+    assert [event["event"] for event in events] == ["PlaybookStart", "PlayStart", "TaskStart", "HostResult", "Recap"]
+    assert events[3]["result"]["stdout"] == "hi"

@@ -1,0 +1,65 @@
+"""Starting: help and versions are quick, since nothing that they do not need is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import shepherd
+
+from shepherd import __version__
+from shepherd.cli import VERBS
+
+HEAVY = {"paramiko", "jinja2", "yaml", "asyncio", "subprocess", "socket", "difflib", "shepherd.engine"}
+PROGRAM = """
+import json, sys
+from shepherd.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print(json.dumps([code or 0, sorted(sys.modules)]), file=sys.stderr)
+"""
+LIGHT = [["--version"], ["--help"], [], *([verb, "--help"] for verb in VERBS)]
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_imports_nothing_heavy(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True)
+    code, modules = json.loads(done.stderr)
+    assert code == 0
+    assert done.stdout
+    assert not HEAVY & set(modules)
+
+
+def test_version(tmp_path: Path) -> None:
+    assert shepherd(["--version"], tmp_path).out == f"shepherd {__version__}\n"
+
+
+def test_help_names_every_verb(tmp_path: Path) -> None:
+    said = shepherd(["--help"], tmp_path)
+    assert all(verb in said.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", ["play", "run"])
+def test_help_has_the_flags_that_people_know(verb: str, tmp_path: Path) -> None:
+    known = (
+        "-i --inventory -l --limit -e --extra-vars -C --check -D --diff -b --become --become-user --become-method -K "
+        "--ask-become-pass --become-password-file -k --ask-pass --connection-password-file --private-key --key-file -u "
+        "--user -c --connection -T --timeout --ssh-common-args --ssh-extra-args -f --forks -M --module-path -v "
+        "--verbose --list-hosts --task-timeout"
+    )
+    of_plays = " -t --tags --skip-tags --start-at-task --step --syntax-check --list-tasks --list-tags --force-handlers"
+    text = shepherd([verb, "--help"], tmp_path).out
+    flags = {word.strip(",[]") for word in text.split()}
+    wanted = (known + of_plays if verb == "play" else known + " -m --module-name -a --args -o --one-line").split()
+    assert not [flag for flag in wanted if flag not in flags]
+
+
+def test_abbreviations(tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text("- hosts: all\n")
+    said = shepherd(["play", "play.yml", "-i", "h,", "--lim", "h", "--syntax"], tmp_path)
+    assert (said.code, said.out) == (0, "\nplaybook: play.yml\n")
