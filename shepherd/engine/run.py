@@ -14,7 +14,6 @@ from shepherd.engine.magic import HostVars
 from shepherd.engine.router import Router
 from shepherd.engine.state import COUNTS, HostState
 from shepherd.engine.variables import Variables
-from shepherd.errors import ParseError, TemplateError
 from shepherd.playbook import Loader, load
 from shepherd.report.events import Emit, PlaybookStart, Recap
 
@@ -145,14 +144,11 @@ class Run:
         return self.exit_code()
 
     async def checked(self) -> None:
-        """Make sure, once, that the templates of all plays are well written. Raises TemplateError."""
+        """Make sure, once, that the templates of all plays are well written. Raises ParseError."""
         if self._unchecked:
             playbooks, self._unchecked = self._unchecked, []
             # in another thread, since the hosts of the first play may be shaking hands
-            try:
-                await asyncio.to_thread(syntax.check, playbooks, self.templates)
-            except TemplateError as error:  # found by reading: the playbook is what cannot be understood
-                raise ParseError(error.message, origin=error.origin, hint=error.hint) from None
+            await asyncio.to_thread(syntax.check, playbooks, self.templates)
 
     def exit_code(self) -> int:
         """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from shepherd.errors import ParseError
+from shepherd.errors import ParseError, TemplateError
 from shepherd.playbook.model import Block
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Unsupported(UserWarning):
 
 
 def check(playbooks: list[Playbook], templates: Templates) -> None:
-    """Parse what the tasks and handlers hold. Raises ParseError or TemplateError with the place of the first mistake.
+    """Parse what the tasks and handlers hold. Raises ParseError with the place of the first mistake.
 
     Files of templates and of included tasks are read when they are needed, and checked then.
     """
@@ -28,7 +28,10 @@ def check(playbooks: list[Playbook], templates: Templates) -> None:
         for play in playbook.plays:
             for section in (play.pre_tasks, *play.roles, play.tasks, play.post_tasks, Block(play.handlers)):
                 for task in _tasks(section):
-                    _check(task, templates)
+                    try:
+                        _check(task, templates)
+                    except TemplateError as error:
+                        raise ParseError(error.message, origin=error.origin, hint=error.hint) from None
 
 
 def _check(task: Task, templates: Templates) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import Said, shepherd
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOCAL = "ansible_connection=local ansible_python_interpreter=/usr/bin/python3"
 HOSTS = f"h1 {LOCAL}\nh2 {LOCAL}\n"

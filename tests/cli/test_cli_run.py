@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from commands import Said, shepherd
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST = "h1 ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n"
 BOTH = "sh -c 'echo hi; echo b; echo ho >&2'"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from commands import shepherd
 
 from shepherd import __version__
 from shepherd.cli import VERBS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = {"paramiko", "jinja2", "yaml", "asyncio", "subprocess", "socket", "difflib", "shepherd.engine"}
 PROGRAM = """
