@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from shepherd.origin import printable
 from shepherd.report.events import Prompt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shepherd.report.events import Emit
 
 LINE = 4096  # bytes; a terminal gives whole lines, and no longer ones
@@ -25,26 +28,35 @@ async def ask(emit: Emit, question: str, *, echo: bool = True) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     screen = sys.stdout if sys.stdout.isatty() else sys.stderr  # what is written elsewhere is for a program
-    screen.write(printable(question))
-    screen.flush()
-    try:
-        return await _line(sys.stdin.fileno(), echo)
-    finally:
-        if not echo:
-            screen.write("\n")
-            screen.flush()
+    with contextlib.nullcontext() if echo else _hidden(sys.stdin.fileno()):  # before anybody can have read the question
+        screen.write(printable(question))
+        screen.flush()
+        try:
+            return await _line(sys.stdin.fileno())
+        finally:
+            if not echo:
+                screen.write("\n")
+                screen.flush()
 
 
-async def _line(terminal: int, echo: bool) -> str:
+@contextlib.contextmanager
+def _hidden(terminal: int) -> Iterator[None]:
+    """What is typed is not shown."""
     import termios
 
+    before = termios.tcgetattr(terminal)
+    quiet = list(before)
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+
+
+async def _line(terminal: int) -> str:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    before = termios.tcgetattr(terminal)
-    if not echo:
-        quiet = list(before)
-        quiet[3] &= ~termios.ECHO
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, quiet)
 
     def arrived() -> None:
         if not ready.done():
@@ -56,5 +68,3 @@ async def _line(terminal: int, echo: bool) -> str:
         return os.read(terminal, LINE).decode("utf-8", "replace").rstrip("\n")
     finally:
         loop.remove_reader(terminal)
-        if not echo:
-            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
