@@ -14,6 +14,7 @@ from lab_traces import LAB, alive, bridges, lab, pids, traces
 
 from shepherd.errors import ShepherdError
 from shepherd.lab import boot, checks, plan
+from shepherd.lab.session import opened
 from shepherd.lab.up import Wishes, up
 
 pytestmark = pytest.mark.lab
@@ -244,10 +245,17 @@ def test_obstacles_are_named(monkeypatch):
     assert "needs root" in checks.obstacle().message
 
 
+@pytest.fixture
+def fresh_systemd_host():
+    """A host that no other test has put units on."""
+    with opened(f"pytest-{os.getpid()}-fresh", 1, systemd=True, ports=True) as lab:
+        yield lab.hosts[0]
+
+
 @pytest.mark.systemd
-def test_systemd_is_real(systemd_host):
+def test_systemd_is_real(fresh_systemd_host):
     def run(*command: str, check: bool = True) -> str:
-        return systemd_host.exec(command, check=check).stdout.strip()
+        return fresh_systemd_host.exec(command, check=check).stdout.strip()
 
     assert run("systemctl", "is-system-running") == "running"
     assert run("ps", "-p", "1", "-o", "comm=") == "systemd"
@@ -259,9 +267,9 @@ def test_systemd_is_real(systemd_host):
     assert run("systemctl", "show", "work", "--property=ControlGroup") == "ControlGroup=/system.slice/work.service"
     run("systemctl", "stop", "work")
     assert run("systemctl", "is-active", "work", check=False) == "inactive"
-    command = systemd_host.ssh_command("systemctl restart ssh && systemctl is-active ssh")
+    command = fresh_systemd_host.ssh_command("systemctl restart ssh && systemctl is-active ssh")
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "active\n"
-    assert subprocess.run(systemd_host.ssh_command("id -un"), capture_output=True, text=True).stdout == "root\n"
+    assert subprocess.run(fresh_systemd_host.ssh_command("id -un"), capture_output=True, text=True).stdout == "root\n"
 
 
 @pytest.mark.parametrize(
