@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-Status = Literal["ok", "changed", "failed", "skipped", "unreachable", "included", "ignored", "rescued", "retry"]
-
+Status = Literal["ok", "changed", "failed", "skipped", "unreachable"]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -92,17 +91,8 @@ class Included(NamedTuple):
     item: Any = None
 
 
-class Output(NamedTuple):
-    """Output of a task while it still runs."""
-
-    host: str
-    task: str
-    stream: str
-    text: str
-
-
 class Message(NamedTuple):
-    """A word of the engine's to the user: `level` is warning, deprecation, info or debug (shown from -v on)."""
+    """A word of the engine's to the user: `level` is error, warning, deprecation, info or debug."""
 
     level: str
     text: str
@@ -132,7 +122,6 @@ Event = (
     | HostResult
     | Retry
     | Included
-    | Output
     | Message
     | Prompt
     | Recap
