@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+CTRL_C = "\x03"
 PATIENCE = 30  # seconds for the whole
 
 
@@ -28,12 +29,14 @@ def at_terminal(words: Sequence[str], cwd: Path, answers: Sequence[tuple[str, st
     left = list(answers)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if select.select([screen], [], [], 0.1)[0]:
+        if select.select([screen], [], [], 1)[0]:
             try:
                 piece = os.read(screen, 65536)
             except OSError:  # the other side is closed
                 break
             seen += piece
+        elif answers and not left and answers[-1][1] == CTRL_C:
+            os.write(screen, CTRL_C.encode())  # Python misses one that comes just before it waits for input
         at = seen.find(left[0][0].encode(), start) if left else -1
         if at >= 0:
             start = at + 1

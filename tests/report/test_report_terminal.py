@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from terminals import at_terminal
+from terminals import CTRL_C, at_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +84,7 @@ def test_questions(folder: Path) -> None:
     [(["ask.yml"], "The word"), (["play.yml", "--step"], "slow (N)"), (["play.yml", "-k"], "SSH")],
 )
 def test_interrupted_at_a_question(folder: Path, words: list[str], question: str) -> None:
-    code, screen = at_terminal(["play", *words, "-i", "hosts"], folder, [(question, "\x03")])
+    code, screen = at_terminal(["play", *words, "-i", "hosts"], folder, [(question, CTRL_C)])
     assert code == 99
     assert "Traceback" not in screen
     assert "interrupted" in screen
