@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +65,19 @@ class Shell:
 def test_every_fence_is_understood() -> None:
     text = (CHECKOUT / "docs/tutorial.md").read_text()
     assert text.count("```") == 2 * len(FENCE.findall(text))
+
+
+def test_the_module_in_the_page_about_modules(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    for fence in map(Fence._make, FENCE.findall((CHECKOUT / "docs/modules.md").read_text())):
+        (tmp_path / fence.rest).write_text(fence.text)
+    tasks = "[greeting: {path: there, name: you}]"
+    (tmp_path / "play.yml").write_text(f"- {{hosts: localhost, gather_facts: false, tasks: {tasks}}}\n")
+    command = [sys.executable, "-m", "shepherd", "play", "play.yml"]
+    for words, recap in ((["-C"], "changed=1"), ([], "changed=1"), ([], "changed=0"), (["-C"], "changed=0")):
+        done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert recap in done.stdout, done.stdout + done.stderr
+    assert (tmp_path / "there").read_text() == "Hello, you!\n"
 
 
 @pytest.mark.lab
