@@ -110,7 +110,7 @@ def scrubbed(value):
             (r"AAAA[A-Za-z0-9+/=]+", "<key>"),
             (r" in paths: .*", ""),
             (rf"ansible-generated on {re.escape(os.uname().nodename)}", "<comment>"),
-            (r"(?m)^(\w+:[^:\n]*):\d{5}:", r"\1:<today>:"),
+            (r"(?m)^((?:/\S+?:)?\w+:[^:\n]*):\d{5}:", r"\1:<today>:"),  # of shadow; grep puts the file's name before it
             (r"usermod: no changes\n", ""),
         ):
             value = re.sub(pattern, put, value)
