@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shepherd.lab import checks, content, plan
-from shepherd.runtime import cgroups, mounts, namespaces, syscalls
-from shepherd.runtime.netlink import Netlink
+from shepherd.runtime.linux import cgroups, mounts, namespaces, syscalls
+from shepherd.runtime.linux.netlink import Netlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

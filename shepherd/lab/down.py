@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError
 from shepherd.lab import base, inventory, state
-from shepherd.runtime import cgroups, processes
-from shepherd.runtime.netlink import Netlink
+from shepherd.runtime.linux import cgroups, processes
+from shepherd.runtime.linux.netlink import Netlink
 
 if TYPE_CHECKING:
     from shepherd.lab.state import Lab

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from shepherd.errors import ShepherdError
 from shepherd.lab import boot, plan
 from shepherd.lab.enter import command_for
-from shepherd.runtime import namespaces
-from shepherd.runtime.netlink import Netlink
+from shepherd.runtime.linux import namespaces
+from shepherd.runtime.linux.netlink import Netlink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

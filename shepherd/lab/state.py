@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shepherd.errors import OptionsError
-from shepherd.runtime import processes
+from shepherd.runtime.linux import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,8 +12,8 @@ from shepherd.lab.down import down
 from shepherd.lab.enter import command_in
 from shepherd.lab.start import start
 from shepherd.lab.state import Host, Lab
-from shepherd.runtime import processes
-from shepherd.runtime.netlink import Netlink
+from shepherd.runtime.linux import processes
+from shepherd.runtime.linux.netlink import Netlink
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import time
 sys.path.insert(0, sys.argv[1])
 scratch, output = sys.argv[2:]
 
-from shepherd.runtime import cgroups, mounts, namespaces, processes  # noqa: E402 - the path comes first
-from shepherd.runtime.netlink import Netlink  # noqa: E402
+from shepherd.runtime.linux import cgroups, mounts, namespaces, processes  # noqa: E402 - the path comes first
+from shepherd.runtime.linux.netlink import Netlink  # noqa: E402
 
 NAME = "shepherd-lab-test/%d" % os.getpid()  # noqa: UP031 - Python 3.6
 BRIDGE, CABLE = "sht%d" % os.getpid(), "shv%d" % os.getpid()  # noqa: UP031

@@ -6,7 +6,7 @@ cgroups(7); Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst. A group is na
 import os
 import time
 
-from shepherd.runtime.mounts import SHUT, Mount
+from shepherd.runtime.linux.mounts import SHUT, Mount
 
 BASE = "/sys/fs/cgroup"
 

@@ -7,8 +7,8 @@ ever followed from the outside, where a symbolic link in it could lead anywhere.
 import os
 import stat
 
-from shepherd.runtime import syscalls
-from shepherd.runtime.syscalls import (
+from shepherd.runtime.linux import syscalls
+from shepherd.runtime.linux.syscalls import (
     MNT_DETACH,
     MS_BIND,
     MS_NODEV,

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 
-from shepherd.runtime import syscalls
+from shepherd.runtime.linux import syscalls
 
 FLAGS = {
     "mount": syscalls.CLONE_NEWNS,
