@@ -81,9 +81,7 @@ async def become(link: Link, wanted: Become) -> Link:
         raise BecomeError(f"unknown become method {wanted.method!r}", hint=nearest(wanted.method, METHODS))
     token, mark = os.urandom(8).hex(), f"become-{os.urandom(8).hex()}"
     prompt = f"[{wanted.method} via shepherd, key={os.urandom(8).hex()}] password:"
-    command = boot.words(
-        link.interpreter, token, len(sources.boot()), mark=mark, prefer=str(link.hello["executable"])
-    )
+    command = boot.words(link.interpreter, token, len(sources.boot()), mark=mark, prefer=str(link.hello["executable"]))
     flags = shlex.split(method.flags if wanted.flags is None else wanted.flags)
     if wanted.password:  # -n forbids sudo to ask
         flags = [re.sub(r"^(-[A-Za-z]*)n", r"\1", flag) for flag in flags if flag not in ("-n", "--non-interactive")]

@@ -78,6 +78,7 @@ class Link:
         self._paths: set[str] = set()  # … and the files they came from
         self._complete: set[Source] = set()  # modules whose whole closure it has
         self._writing = asyncio.Lock()
+        self._gathered = bytearray()  # frames that go out together
         self._cancelling: set[asyncio.Task[None]] = set()
         self._broken: Unreachable | None = None
         self._greeted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -167,12 +168,14 @@ class Link:
         timeout: float | None = None,  # noqa: ASYNC109 RUF100  # kept by the helper, which ends the processes
         upload: bytes | BinaryIO | None = None,
         on_output: Callable[[str, bytes], None] | None = None,
+        lane: int | None = None,
     ) -> dict[str, Any]:
         """Run a module in a process of its own and return its result.
 
         upload     the content that the module finds as `task.upload`
         timeout    seconds; then the module's processes are ended and the result is a failure with `timedout`
         on_output  called with "stdout" or "stderr" and bytes while the module runs
+        lane       runs of one lane follow one another on the target, in the order in which they are asked for here
 
         A module that raised is a failed result with msg, exception, module_stdout and module_stderr. Cancelling the
         awaiting task ends the module's processes. Raises Unreachable when the connection breaks.
@@ -188,6 +191,8 @@ class Link:
             head["timeout"] = timeout
         if on_output is not None:
             head["output"] = True
+        if lane is not None:
+            head["lane"] = lane
         number, request = self._new()
         request.on_output = on_output
         front = b"" if module in self._complete else b"".join(self._sources(module))
@@ -196,7 +201,7 @@ class Link:
                 head["upload"] = True
                 front = await self._upload(number, request, upload, front)
             if not request.future.done():  # it may have failed already: no room for the upload
-                await self._write(front + wire.encode(wire.RUN, number, head))
+                await self._write(front + wire.encode(wire.RUN, number, head), gather=lane is not None)
             result = await request.future
         except RemoteError as error:
             return {"failed": True, "changed": False, "msg": error.message}
@@ -308,10 +313,18 @@ class Link:
             front = wire.encode(wire.PUT, number, None, piece)
         return front
 
-    async def _write(self, data: bytes) -> None:
+    async def _write(self, data: bytes, *, gather: bool = False) -> None:
+        """Send frames. `gather`: with what others want to send in this turn of the event loop, in one write."""
         if self._broken is not None:
             raise self._broken
+        if gather:
+            self._gathered += data
+            await asyncio.sleep(0)
         async with self._writing:
+            if gather:
+                data, self._gathered = bytes(self._gathered), bytearray()
+                if not data:
+                    return  # another has taken it along
             try:
                 await self._pipe.write(data)
             except asyncio.CancelledError:

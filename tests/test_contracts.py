@@ -163,8 +163,7 @@ def test_the_controller_keeps_its_floors_apart(path):
 def test_the_packages_that_are_installed_are_all_there():
     """`packages` in pyproject.toml is written by hand: a forgotten one is missing from a wheel only."""
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = {
-        ".".join(path.parent.relative_to(ROOT).parts)
-        for path in (ROOT / "shepherd").rglob("__init__.py")
-    } | {"shepherd.modules"}
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "shepherd").rglob("__init__.py")} | {
+        "shepherd.modules"
+    }
     assert listed == found

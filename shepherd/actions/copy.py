@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shepherd.engine.step import Step
 
 SMALL = 16 * 1024  # bytes that ride along at once: cheaper than asking first whether they are needed
+ONE_REQUEST = True  # what needs more calls step.several_requests()
 
 
 async def run(step: Step) -> dict[str, Any]:
@@ -35,6 +36,7 @@ async def run(step: Step) -> dict[str, Any]:
     if os.path.isdir(source):
         from shepherd.actions import _tree
 
+        step.several_requests()
         return await _tree.send(step, source, args)
     if args["mode"] == "preserve":
         args["mode"] = f"0{os.stat(source).st_mode & 0o7777:o}"
@@ -55,6 +57,7 @@ async def send(step: Step, content: bytes, args: dict[str, Any]) -> dict[str, An
     args["_size"] = len(content)
     if len(content) <= SMALL:
         return await step.module("copy", args, upload=content)
+    step.several_requests()
     result = await step.module("copy", args)
     if result.get("need") == "content":
         result = await step.module("copy", args, upload=content)
@@ -67,6 +70,7 @@ async def send_file(step: Step, path: str, args: dict[str, Any]) -> dict[str, An
         stat = os.fstat(handle.fileno())
         if stat.st_size <= SMALL:
             return await send(step, handle.read(), args)
+        step.several_requests()
         args["checksum"] = _expected(args, digest(step, path, stat, handle))
         args["_size"] = stat.st_size
         result = await step.module("copy", args)

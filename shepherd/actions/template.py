@@ -12,6 +12,7 @@ from shepherd.templating import TemplateOptions
 if TYPE_CHECKING:
     from shepherd.engine.step import Step
 
+ONE_REQUEST = True  # as `copy`, which sends what was rendered
 OF_JINJA = (
     "block_start_string",
     "block_end_string",

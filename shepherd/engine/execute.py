@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd import actions
 from shepherd.engine import loops, prepare, results
+from shepherd.engine.items import Items
 from shepherd.engine.values import seconds, truth, whole
 from shepherd.errors import ShepherdError, UndefinedVariable, Unreachable
 from shepherd.report.events import HostResult, ItemResult, Message, Retry, Status
 from shepherd.templating import Layer, Scope
 
 if TYPE_CHECKING:
+    from shepherd.engine.items import Item
     from shepherd.engine.results import Result
     from shepherd.engine.routes import Route
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
-    from shepherd.playbook.model import Task
+    from shepherd.playbook.model import LoopControl, Task
 
 RETRIES = 3  # what `until` means without `retries`
 DELAY = 5.0  # seconds
@@ -50,6 +52,7 @@ class Execution:
         self.no_log = task.settings.no_log not in (None, False)
         self.no_log_of_some = False
         self.delegate: HostState | None = None
+        self.lane: int | None = None  # of the loop's items that are sent ahead
         self.started = time.monotonic()
 
     def skipped_at_once(self) -> Outcome | None:
@@ -73,7 +76,7 @@ class Execution:
         items: list[tuple[Result, Scope]] = []
         try:
             if task.loop is None:
-                result = await self._once(self.scope)
+                result = await self.once(self.scope)
                 items.append((result, self.scope))
             else:
                 result = await self._loop(items)
@@ -100,34 +103,37 @@ class Execution:
             return reason
         control = loop.control
         pause = self.templates.render(control.pause, self.scope) if control.pause is not None else 0
-        for number, (item, front) in enumerate(loops.scopes(control, found, self.scope, self.templates)):
-            if number and pause:
-                await asyncio.sleep(seconds("pause", pause))
-            scope = self.run.variables.task_scope(self.state, self.task, Layer(front, trusted=False, name="loop"))
-            try:
-                result = await self._once(scope)
-            except Unreachable as error:
-                result = {"unreachable": True, "changed": False, "msg": error.render()}
-            except ShepherdError as error:
-                result = results.complete(results.failure(error.render()))
-            result[control.loop_var] = item
-            result["ansible_loop_var"] = control.loop_var
-            if control.index_var:
-                result[control.index_var] = front[control.index_var]
-                result["ansible_index_var"] = control.index_var
-            if control.extended:
-                result["ansible_loop"] = front["ansible_loop"]
-            done.append((result, scope))
-            self._emit_item(result, item, scope)
-            if result.get("unreachable"):
-                break
-            if control.break_when and self._holds(
-                control.break_when, scope.child(Layer({**self._named(result)}, trusted=False))
-            ):
-                break
+        items = Items(self, loops.scopes(control, found, self.scope, self.templates))
+        try:
+            while (answered := await items.next()) is not None:
+                item, result = answered
+                items.done(result)
+                self._complete_item(item, result, control)
+                done.append((result, item.scope))
+                self._emit_item(result, item.value, item.scope)
+                if result.get("unreachable"):
+                    break
+                if control.break_when and self._holds(
+                    control.break_when, item.scope.child(Layer({**self._named(result)}, trusted=False))
+                ):
+                    break
+                if pause and len(done) < len(found):
+                    await asyncio.sleep(seconds("pause", pause))
+        finally:
+            await items.close()
         if not done:
             return {**results.skip("No items in the list"), "skipped_reason": "No items in the list", "results": []}
         return results.gather_items([result for result, _ in done])
+
+    def _complete_item(self, item: Item, result: Result, control: LoopControl) -> None:
+        """What a result of a loop says of its item."""
+        result[control.loop_var] = item.value
+        result["ansible_loop_var"] = control.loop_var
+        if control.index_var:
+            result[control.index_var] = item.front[control.index_var]
+            result["ansible_index_var"] = control.index_var
+        if control.extended:
+            result["ansible_loop"] = item.front["ansible_loop"]
 
     def _emit_item(self, result: Result, item: Any, scope: Scope) -> None:
         loop = self.task.loop
@@ -157,7 +163,8 @@ class Execution:
 
     # one run
 
-    async def _once(self, scope: Scope) -> Result:
+    async def once(self, scope: Scope) -> Result:
+        """One run: of the task, or of one item of its loop."""
         self._settle(scope)
         reason = self._unmet(scope)
         if reason is not None:

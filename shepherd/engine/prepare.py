@@ -40,6 +40,7 @@ def step(execution: Execution, scope: Scope) -> Step:
         diff=chosen(settings.diff, run.options.diff) and not execution.no_log,
         timeout=timeout or None,
         environment=_environment(task, scope),
+        lane=execution.lane,
         route=lambda: execution.route(scope),
     )
 

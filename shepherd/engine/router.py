@@ -35,7 +35,7 @@ class Router:
 
     def route(self, state: HostState, task: Task, scope: Scope, *, shared: bool = True) -> Route:
         """The way to the host of `state` for `task`. `shared` False: do not keep it (delegation)."""
-        if not shared or self._own_variables(task):
+        if not shared or not self.is_common(task):
             return self._work_out(state, task, scope)
         settings = task.settings
         key = (
@@ -61,8 +61,8 @@ class Router:
     def _work_out(self, state: HostState, task: Task, scope: Scope) -> Route:
         return route(state.name, scope, task.settings, self._run.templates, self._run.options)
 
-    def _own_variables(self, task: Task) -> bool:
-        """Does the task bring connection variables or templated connection keywords of its own?"""
+    def is_common(self, task: Task) -> bool:
+        """False where the task brings connection variables, or templated connection keywords, of its own."""
         kept = self._special.get(id(task))
         if kept is None:
             settings = task.settings
@@ -74,4 +74,4 @@ class Router:
                 layers += [role.params]
             special = special or any(name in _NAMES for layer in layers for name in layer)
             kept = self._special[id(task)] = (task, special)
-        return kept[1]
+        return not kept[1]

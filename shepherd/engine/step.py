@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from shepherd.templating import Scope
 
 
+class NeedsTurn(BaseException):  # no error, and nothing that handles errors may take it for one
+    """This item of a loop cannot be sent before the items before it are done; see items.py."""
+
+
 class Step:
     """What an action is given.
 
@@ -26,9 +30,12 @@ class Step:
     scope   the variables that the task sees, loop item included
     check   say what would change, change nothing; diff: the result should carry a diff
     route   how the target is reached (the delegate's, where the task is delegated)
+    lane    shared by the items of a loop that are under way at the same time, or None
     """
 
-    __slots__ = ("_environment", "args", "check", "diff", "route", "run", "scope", "spec", "state", "task", "timeout")
+    __slots__ = (
+        "_environment", "args", "check", "diff", "lane", "route", "run", "scope", "spec", "state", "task", "timeout",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class Step:
         timeout: float | None,
         environment: Mapping[str, str],
         route: Callable[[], Route],
+        lane: int | None = None,
     ) -> None:
         self.run = run
         self.state = state
@@ -55,6 +63,7 @@ class Step:
         self.diff = diff
         self.timeout = timeout
         self.route = route
+        self.lane = lane
         self._environment = environment
 
     @property
@@ -96,7 +105,13 @@ class Step:
             environment=dict(self._environment) or None,
             timeout=self.timeout,
             upload=upload,
+            lane=self.lane,
         )
+
+    def several_requests(self) -> None:
+        """Called by an action before the first of several: where other items are under way, this one is held back."""
+        if self.lane is not None:
+            raise NeedsTurn
 
     def find(self, kind: str, name: str) -> str:
         """The controller's file `name`, looked for in `kind` (files, templates, vars, tasks) along the search path."""

@@ -20,8 +20,12 @@ except ImportError:
 from shepherd.remote import wire
 from shepherd.remote.task import Failure, Task, expand
 
-REQUEST = struct.Struct(">II")  # the number of the request, the size of its marshalled head after it
-ANSWER = struct.Struct(">BI")  # did it crash, the size of the RESULT frame after it
+REQUEST = struct.Struct(">II")  # the number of the request, the size of what is marshalled after it
+ANSWER = struct.Struct(">BI")  # what becomes of the process, the size of the RESULT frame after it
+
+# What becomes of the process after an answer. It may serve another run where none before left anything in it: the
+# modules are Shepherd's own, and none of them started a program, which could have left something running.
+ENDS, CRASHED, LANE, READY = range(4)  # LANE: it may go on, but only with the lane whose items it runs
 STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
@@ -43,8 +47,9 @@ def on_signal(*_):
 
 
 def main(helper, upload, life, requests, answer, stdout, stderr):
-    """Never returns. `requests` is the reading end of a pipe that brings the request; for `life` see _die_with.
-    `answer`, `stdout` and `stderr` are writing ends of pipes to the helper.
+    """Never returns. `requests` is the reading end of a pipe that brings the requests; for `life` see _die_with.
+    `answer`, `stdout` and `stderr` are writing ends of pipes to the helper. `upload` is the file with the content that
+    comes along, if that is large.
     """
     global _forked
     status = 70
@@ -54,22 +59,32 @@ def main(helper, upload, life, requests, answer, stdout, stderr):
         _forked = True
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        file = upload.open() if upload is not None else None
-        close_all_but(answer, life, requests, *([] if upload is None else upload.fds()))
+        if upload is not None:
+            upload.seek(0)
+        close_all_but(answer, life, requests, *([] if upload is None else [upload.fileno()]))
         _die_with(life)
         wire.encode(wire.RESULT, 0, {"changed": False})  # a rehearsal: the pages that this writes to are ours then
         gc.enable()
         known = len(sys.modules)
-        request, head = _receive(requests)
-        crashed, result = execute(head, file)
-        _flush()
-        try:
-            frame = wire.encode(wire.RESULT, request, result)
-        except (TypeError, ValueError, RecursionError) as error:
-            crashed = True
-            failure = _failure("The module's result cannot be sent: %s" % (_unfit(result) or error))
-            frame = wire.encode(wire.RESULT, request, failure)
-        _write(answer, ANSWER.pack(crashed, len(frame)) + frame)
+        programs = _programs()
+        more = True
+        while more:
+            asked = _receive(requests)
+            if asked is None:
+                break  # nothing more, or it is not needed after all
+            request, head, content, more = asked
+            if head.get("upload") and upload is None:
+                upload = _file(content)
+            put_back = _keeper(head) if more else None
+            crashed, result = execute(head, upload)
+            upload = None
+            if put_back is not None:
+                put_back()
+            _flush()
+            crashed, frame = _frame(request, crashed, result)
+            fate = _fate(head, crashed, more, programs)
+            _write(answer, ANSWER.pack(fate, len(frame)) + frame)
+            more = fate in (LANE, READY)
         if len(sys.modules) > known:
             _write(answer, "\n".join(_learned(known, helper)).encode())
         if fcntl is not None:
@@ -82,6 +97,49 @@ def main(helper, upload, life, requests, answer, stdout, stderr):
         _flush()
     finally:
         os._exit(status)
+
+
+def _fate(head, crashed, more, programs):
+    if crashed or not more:
+        return CRASHED if crashed else ENDS
+    if _programs() == programs:
+        return READY
+    return LANE if "lane" in head else ENDS
+
+
+def _programs():
+    process = sys.modules.get("shepherd.remote.process")
+    return 0 if process is None else process.started
+
+
+def _keeper(head):
+    """A function that puts back what a module may change of its process: the next one finds it so."""
+    environment = dict(os.environ) if "environment" in head else None
+    folder = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+
+    def put_back():
+        os.fchdir(folder)
+        os.close(folder)
+        if environment is not None:
+            os.environ.clear()
+            os.environ.update(environment)
+
+    return put_back
+
+
+def _file(content):
+    import io
+
+    return io.BytesIO(content)
+
+
+def _frame(request, crashed, result):
+    """The RESULT frame, or one that says why the result cannot be sent: (did it crash, the frame)."""
+    try:
+        return crashed, wire.encode(wire.RESULT, request, result)
+    except (TypeError, ValueError, RecursionError) as error:
+        failure = _failure("The module's result cannot be sent: %s" % (_unfit(result) or error))
+        return True, wire.encode(wire.RESULT, request, failure)
 
 
 def execute(head, upload=None):
@@ -181,19 +239,22 @@ def _learned(known, helper):
 
 
 def _receive(requests):
-    """Wait for the request: its number and its head."""
+    """Wait for a request: its number, its head, the small upload that came along, and whether another may follow.
+
+    None where the pipe has been closed instead.
+    """
     data = b""
     size = REQUEST.size
     while len(data) < size:
         piece = os.read(requests, 65536)
         if not piece:
-            os._exit(0)  # not needed after all
+            return None
         data += piece
         if size == REQUEST.size <= len(data):
             request, more = REQUEST.unpack_from(data)
             size += more
-    os.close(requests)
-    return request, marshal.loads(data[REQUEST.size :])
+    head, content, more = marshal.loads(data[REQUEST.size :])
+    return request, head, content, more
 
 
 def _die_with(life):

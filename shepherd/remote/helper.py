@@ -1,4 +1,6 @@
-"""The helper: reads requests from the controller, forks for every run, passes answers on. One thread, one poll loop.
+"""The helper: reads requests from the controller, runs modules in forked processes, passes answers on.
+
+One thread, one poll loop.
 
 Requests, by the `kind` of their frame (see wire.py) and their head:
 
@@ -6,7 +8,8 @@ Requests, by the `kind` of their frame (see wire.py) and their head:
              ahead                              user's only ever in the forked process; `more`: the body goes on;
                                                 `ahead`: it will be needed, so import it when there is nothing to do
     PUT      end                                a piece of the upload of the RUN that follows with the same id
-    RUN      module, args, check, diff, environment, timeout (seconds), output (stream it), upload (one was sent)
+    RUN      module, args, check, diff, environment, timeout (seconds), output (stream it), upload (one was sent),
+             lane (a number: those of one lane run one after the other, in the order in which they came)
     GET      path                               DATA frames, then RESULT with size and checksum (sha1)
     OPEN     see relay.py
     CANCEL                                      end the request's processes; not answered
@@ -14,6 +17,9 @@ Requests, by the `kind` of their frame (see wire.py) and their head:
 
 The timeout of a run is kept here, not by the controller: here it counts the run alone and not the wait on the network,
 and what it must end is here too.
+
+A process whose runs left nothing in it (child.py says when) serves the next run too, and the items of a loop, which
+share a lane, are run by one process if the module is Shepherd's own.
 
 From the second run on, the process for the next one is forked ahead in an idle moment and waits for its request: a fork
 and all that a process does first are then over when the request comes. What is imported here after that fork makes it
@@ -50,8 +56,10 @@ class Helper:
         self.learned = []  # what to import in idle moments: what two runs had to import, what was sent ahead
         self._seen = set()  # what one run had to import: facts, say, are often asked for just once
         self.spare = None  # a Run forked ahead
+        self.lanes = {}  # lane: requests that wait for the one before them; it is there while one of it runs
         self.partial = {}  # name: pieces of a source that comes in several frames
         self.own = set()
+        self.version = 0  # of the sources: a process knows those that were there when it was forked
         self._runs = 0
         self._wanted = False  # is it time to fork a spare
         self._stopping = False
@@ -202,6 +210,14 @@ class Helper:
         self.learned += [name for name in names if name in self._seen]
         self._seen.update(names)
 
+    def keep(self, run):
+        """Take the process of a run that left nothing in it as the spare. False where that would be of no use."""
+        if self.spare is not None or run.version != self.version:
+            return False
+        self.spare = run
+        self._wanted = False
+        return True
+
     def _dismiss(self):
         """Let the spare go: it does not know what changed here after its fork."""
         if self.spare is not None:
@@ -263,6 +279,7 @@ class Helper:
         if head.get("more"):
             return
         self._dismiss()
+        self.version += 1
         code = marshal.loads(zlib.decompress(b"".join(self.partial.pop(name))))
         self.importer.add(name, head["file"], code, head.get("package", False))
         (self.own.add if head.get("own") else self.own.discard)(name)
@@ -273,6 +290,16 @@ class Helper:
         upload = self.requests.pop(request, None) if head.get("upload") else None
         if head.get("upload") and upload is None:
             return  # refused while it came in
+        lane = head.get("lane")
+        if lane in self.lanes:
+            self.requests[request] = Waiting(self, lane, request, head, upload)
+            return
+        if lane is not None:
+            self.lanes[lane] = []
+        self.start(request, head, upload)
+
+    def start(self, request, head, upload):
+        """Run a module in a process of its own."""
         name = head["module"]
         try:
             if name not in self.own:
@@ -284,13 +311,28 @@ class Helper:
             pass  # it fails again in the forked process, which says why
         self._runs += 1
         self._wanted = False
-        spare = None
-        if upload is None:
-            spare, self.spare = self.spare, None
-        run = self.requests[request] = spare or Run(self, upload)
-        run.begin(request, head)
-        if upload is not None:
-            upload.cancel()  # the process has its own
+        large = upload is not None and upload.file is not None  # only a fork hands the file on
+        run = None
+        if not large:
+            run, self.spare = self.spare, None
+        try:
+            run = run or Run(self, upload if large else None)
+        except OSError as error:
+            self.refuse(request, "no process can be started: %s" % error.strerror)
+            while head.get("lane") in self.lanes:
+                following = self.following(head["lane"])
+                if following:
+                    self.refuse(following[0], "not run, since the one before it could not be")
+            return
+        run.begin(request, head, upload)
+
+    def following(self, lane):
+        """The next request of a lane, as (request, head, upload); None ends the lane."""
+        if self.lanes[lane]:
+            waiting = self.lanes[lane].pop(0)
+            return waiting.request, waiting.head, waiting.upload
+        del self.lanes[lane]
+        return None
 
     def _put(self, request, head, body):
         upload = self.requests.get(request)
@@ -321,3 +363,19 @@ class Helper:
         relay = self.requests.get(request)
         if relay is not None:
             relay.feed(body)
+
+
+class Waiting:
+    """A run whose turn in its lane has not come."""
+
+    def __init__(self, helper, lane, request, head, upload):
+        self.request = request
+        self.head = head
+        self.upload = upload
+        self._lane = helper.lanes[lane]
+        self._lane.append(self)
+
+    def cancel(self):
+        self._lane.remove(self)
+        if self.upload is not None:
+            self.upload.cancel()

@@ -13,6 +13,8 @@ from collections import namedtuple
 if not hasattr(os, "posix_spawnp"):
     import subprocess
 
+started = 0  # programs that this process has run: one may have left something behind that lives on
+
 SILENCE = 0.1  # seconds between looks whether a silent command has ended
 READ = 64 * 1024
 
@@ -99,6 +101,8 @@ def _merged(environment):
 
 def _spawn(argv, ends, environment):
     """Start `argv` with `ends` (stdout, stderr, perhaps stdin) as its standard streams: its process id."""
+    global started
+    started += 1
     if not hasattr(os, "posix_spawnp"):
         return _popen(argv, ends, environment)
     if len(ends) > 2:

@@ -1,8 +1,9 @@
 """One run of a module, seen from the helper: the forked process, its pipes, its end.
 
-The process answers over a pipe of its own: a byte (1: it crashed), the size of the RESULT frame, the frame itself,
-which is passed on as it is, then the names of what it imported. The answer goes out as soon as it is whole. It does
-not matter who else still holds the pipes: a service that was started may keep its standard output open for ever.
+The process answers over a pipe of its own: a byte (its fate, see child.py), the size of the RESULT frame, the frame
+itself, which is passed on as it is; when it ends, the names of what it imported. The answer goes out as soon as it is
+whole. It does not matter who else still holds the pipes: a service that was started may keep its standard output open
+for ever.
 """
 
 import _signal as signal
@@ -12,7 +13,7 @@ import os
 import time
 
 from shepherd.remote import child, wire
-from shepherd.remote.child import ANSWER, REQUEST
+from shepherd.remote.child import ANSWER, CRASHED, LANE, READY, REQUEST
 
 TAIL = 64 * 1024  # bytes of output kept for the report of a crash
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
@@ -20,11 +21,16 @@ _freeze = getattr(gc, "freeze", lambda: None)  # 3.7: keeps a collection in the 
 
 
 class Run:
-    """Made by a fork. It waits until `begin` gives it a request; `dismiss` ends one that is not needed."""
+    """Made by a fork. It waits until `begin` gives it a request; `dismiss` ends one that is not needed.
+
+    upload  a large one that it is forked for; what is small comes with the request
+    """
 
     def __init__(self, helper, upload=None):
         self.helper = helper
+        self.version = helper.version
         self.request = None
+        self.lane = None
         self.timeout = None
         self.streaming = False
         self.deadline = None
@@ -42,7 +48,7 @@ class Run:
                 os.close(pipe[1])
             raise
         if self.pid == 0:
-            child.main(helper, upload, life[0], requests[0], result[1], stdout[1], stderr[1])
+            child.main(helper, upload and upload.file, life[0], requests[0], result[1], stdout[1], stderr[1])
         for fd in (result[1], stdout[1], stderr[1], life[0], requests[0]):
             os.close(fd)
         self.life = life[1]
@@ -53,20 +59,27 @@ class Run:
             os.set_blocking(fd, False)
             helper.watch(fd, lambda fd=fd: self._read(fd))
 
-    def begin(self, request, head):
+    def begin(self, request, head, upload=None):
         self.request = request
+        self.helper.requests[request] = self
+        self.answered = False
+        self.lane = head.get("lane")
         self.timeout = head.get("timeout")
         self.streaming = head.get("output", False)
         if self.timeout:
             self.deadline = time.monotonic() + self.timeout
-        packed = marshal.dumps(head)
+        more = head["module"] in self.helper.own  # a user's has a process to itself: it may leave anything in it
+        packed = marshal.dumps((head, upload.content() if upload else b"", more))
         view = memoryview(REQUEST.pack(request, len(packed)) + packed)
         try:
             while view:
                 view = view[os.write(self.requests, view) :]
         except BrokenPipeError:
             pass  # it has been killed; its end is reported when it is reaped
-        self.dismiss()
+        if upload:
+            upload.cancel()  # the process has its own
+        if not more:
+            self.dismiss()
 
     def dismiss(self):
         """Nothing comes any more. Without a request the process ends."""
@@ -103,21 +116,37 @@ class Run:
     def _answer(self):
         if self.answered or self.expired or len(self.received) < ANSWER.size:
             return
-        crashed, size = ANSWER.unpack_from(self.received)
+        fate, size = ANSWER.unpack_from(self.received)
         end = ANSWER.size + size
         if len(self.received) < end:
             return
         self._drain_output()
         self.answered = True
         if self.request in self.helper.requests:
-            if crashed:
+            if fate == CRASHED:
                 self._send_tails()
             del self.helper.requests[self.request]
             self.helper.send(self.received[ANSWER.size : end])
         self.deadline = None
         del self.received[:end]
+        for tail in self.tails.values():
+            tail.clear()
+        following = self._following()
+        if following and fate in (LANE, READY) and not (following[2] and following[2].file):
+            self.begin(*following)
+            return
+        if following:
+            self.helper.start(*following)
+        if fate == READY and self.helper.keep(self):
+            return
+        self.dismiss()
         for fd in self.pipes:
             self.helper.forget(fd)  # what is left to read is read when the process has ended: one wakeup, not four
+
+    def _following(self):
+        """Leave the lane to the next request that waits in it, and return that one."""
+        lane, self.lane = self.lane, None
+        return self.helper.following(lane) if lane is not None else None
 
     def _send_tails(self):
         for stream, tail in self.tails.items():
@@ -147,6 +176,9 @@ class Run:
         else:
             self._drain_output()
             self._died(status)
+            following = self._following()
+            if following:
+                self.helper.start(*following)
         for fd in list(self.pipes):
             self._close(fd)
         os.close(self.life)

@@ -99,6 +99,7 @@ def _generate(task, path):
 
 def _typed(argv, passphrase):
     """Run `argv` on a terminal and answer its prompts: (exit status, what it wrote)."""
+    process.started += 1
     pid, terminal = pty.fork()
     if pid == 0:
         try:

@@ -1,0 +1,171 @@
+"""Runs of one lane follow one another; a process that nothing was left in serves the next run."""
+
+import asyncio
+import os
+
+import pytest
+from links import go, linked, soon
+
+from shepherd import sources
+from shepherd.spec import find, load_spec
+
+PID = "import os; return {'pid': os.getpid()}"
+
+
+def own(name):
+    return sources.module(find(name), name)
+
+
+def command(script, **more):
+    return load_spec("shell").normalise({"cmd": script, **more})
+
+
+async def at_once(link, module, several, **keywords):
+    return await asyncio.gather(*(link.run(module, args, **keywords) for args in several))
+
+
+def test_a_lane_keeps_the_order(probe, tmp_path):
+    """The first takes longest: only an order of turns explains what is written."""
+    log = tmp_path / "log"
+    body = "import time; time.sleep(task.args['wait']); open(%r, 'a').write(task.args['name'])" % str(log)  # noqa: UP031
+    module = probe(f"{body}; return {{}}")
+    runs = [{"wait": 0.2, "name": "a"}, {"wait": 0.05, "name": "b"}, {"wait": 0, "name": "c"}]
+
+    async def main():
+        async with linked() as link:
+            await at_once(link, module, runs, lane=1)
+            assert log.read_text() == "abc"
+            await at_once(link, module, runs)
+            assert log.read_text() == "abccba"
+
+    go(main())
+
+
+def test_what_waits_can_be_cancelled(probe, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    module = probe("open(task.args['path']).read(); return {'done': task.args['name']}")
+
+    async def main():
+        async with linked() as link:
+            first, second, third = [
+                asyncio.create_task(
+                    link.run(module, {"path": str(fifo) if at == 0 else os.devnull, "name": at}, lane=1)
+                )
+                for at in range(3)
+            ]
+            await link.ping()
+            second.cancel()
+            await asyncio.gather(second, return_exceptions=True)
+            await link.ping()
+            fifo.write_text("go")
+            assert (await first)["done"] == 0 and (await third)["done"] == 2
+
+    go(main())
+
+
+ENDINGS = {"crash": "1 / 0", "exit": "os._exit(3)", "signal": "os.kill(os.getpid(), 9)", "failure": "task.fail('no')"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_lane_goes_on_after_one_that_ends_badly(probe, ending):
+    module = probe(f"import os\nif task.args['bad']: {ENDINGS[ending]}\nreturn {{'pid': os.getpid()}}")
+
+    async def main():
+        async with linked() as link:
+            good, bad, last = await at_once(link, module, [{"bad": False}, {"bad": True}, {"bad": False}], lane=1)
+            assert bad["failed"] and good["pid"] != last["pid"]
+            assert (await link.run(module, {"bad": False}, lane=2))["pid"]
+
+    go(main())
+
+
+def test_a_module_of_the_user_has_a_process_to_itself(probe):
+    async def main():
+        async with linked() as link:
+            found = await at_once(link, probe(PID), [{}] * 4, lane=1)
+            assert len({result["pid"] for result in found}) == 4
+
+    go(main())
+
+
+def test_the_items_of_a_lane_share_a_process_and_find_it_as_it_was(tmp_path):
+    script = "echo $PPID; pwd; echo =$COLOUR"
+    several = [command(script), command(script, chdir=str(tmp_path)), command(script)]
+
+    async def main():
+        async with linked() as link:
+            shell = own("shell")
+            await link.run(shell, command("true"))
+            environments = [None, {"COLOUR": "red"}, None]
+            found = await asyncio.gather(
+                *(
+                    link.run(shell, args, environment=environment, lane=7)
+                    for args, environment in zip(several, environments, strict=True)
+                )
+            )
+            lines = [result["stdout"].split("\n") for result in found]
+            assert len({parent for parent, *_ in lines}) == 1
+            assert [folder for _, folder, *_ in lines] == [os.getcwd(), str(tmp_path), os.getcwd()]
+            assert [colour for *_, colour in lines] == ["=", "=red", "="]
+
+    go(main())
+
+
+def test_a_process_that_started_a_program_serves_no_later_run():
+    """What it left running must not be ended with a later run of another task."""
+
+    async def main():
+        async with linked() as link:
+            shell = own("shell")
+            parents = [(await link.run(shell, command("echo $PPID")))["stdout"] for _ in range(3)]
+            assert len(set(parents)) == 3
+
+    go(main())
+
+
+def test_what_a_task_left_running_outlives_the_timeout_of_the_next(tmp_path):
+    mark = tmp_path / "pid"
+
+    async def main():
+        async with linked() as link:
+            shell = own("shell")
+            await link.run(shell, command(f"sleep 600 >/dev/null 2>&1 & echo $! > {mark}"))
+            left = int(mark.read_text())
+            try:
+                late = await link.run(shell, command("sleep 60"), timeout=0.2)
+                assert late["failed"] and late["timedout"]
+                os.kill(left, 0)  # raises where it is gone
+            finally:
+                os.kill(left, 9)
+
+    go(main())
+
+
+def test_a_kept_process_knows_sources_that_came_later(ping, probe):
+    async def main():
+        async with linked() as link:
+            assert await link.run(ping, {"data": "pong"})
+            assert await link.run(ping, {"data": "pong"})
+            assert (await link.run(probe(PID, name="late"), {}))["pid"]
+            assert await soon(lambda: True)
+            assert (await link.run(own("slurp"), {"src": "/etc/hostname"}))["content"]
+
+    go(main())
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000, 3_000_000])
+def test_uploads_stay_with_their_run(size, tmp_path):
+    """Small ones come through the pipe of a process that may be kept, large ones with a fork."""
+    copy = own("copy")
+
+    async def main():
+        async with linked() as link:
+            for number in range(3):
+                content = bytes([65 + number]) * size
+                args = {**load_spec("copy").normalise({"dest": str(tmp_path / "file")}), "_size": size}
+                result = await link.run(copy, args, upload=content)
+                assert not result.get("failed"), result
+                assert (tmp_path / "file").read_bytes() == content
+
+    go(main())
