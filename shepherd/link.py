@@ -292,7 +292,7 @@ class Link:
             self._sent[source.name] = source.digest
             self._paths.add(source.path)
             head = {"name": source.name, "file": source.path, "own": source.own, "package": source.package}
-            if ahead and source.own:
+            if ahead and source is module and source.own:  # what it imports only when it must is not imported ahead
                 head["ahead"] = True
             packed = source.packed(self.hello["bytecode"])
             for start in range(0, len(packed), wire.CHUNK):

@@ -231,7 +231,8 @@ class Helper:
         """
         name = self.learned.pop(0)
         if name not in sys.modules:
-            self._dismiss()
+            if self.spare is not None and self.spare.request is None:
+                self._dismiss()  # one that has served has been cheaper to keep than a fork, whatever it does not know
             try:
                 __import__(name)
             except Exception:
