@@ -139,6 +139,9 @@ def _talk(pid, pipes, feed, deadline):
         if not ready:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
+                for fd in pipes:
+                    if fd != feed:
+                        _read(fd, pipes)  # what it wrote between the look at the pipes and its end
                 return exit_status(status)
     while deadline is not None:
         ended, status = os.waitpid(pid, os.WNOHANG)
