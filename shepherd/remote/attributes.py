@@ -233,9 +233,12 @@ def flags(path):
     result = {"version": None, "attributes": [], "attr_flags": ""}
     try:
         found = process.run(["lsattr", "-vd", path])
+        words = found.stdout.split()
+        if found.status:  # tmpfs has flags and no version
+            found = process.run(["lsattr", "-d", path])
+            words = [None] + found.stdout.split()
     except OSError:
         return result
-    words = found.stdout.split()
     if found.status == 0 and len(words) > 1:
         letters = words[1].replace("-", "")
         result["version"] = words[0]

@@ -90,7 +90,7 @@ def test_a_host_that_does_not_read_holds_up_nobody(server, endpoint):
         transport = SshTransport(endpoint(server))
         await transport.connect()
         try:
-            stuck = await transport.open("sleep 600")
+            stuck = await transport.open("exec tail --pid=$PPID -f /dev/null")
             stuck.start(lambda data: None, lambda: None)
             write = asyncio.create_task(stuck.write(bytes(16 * 1024 * 1024)))
             turns = 0

@@ -258,7 +258,7 @@ def test_a_write_under_way_when_the_connection_breaks(sshd, known, endpoint):
         transport = SshTransport(endpoint(server))
         await transport.connect()
         try:
-            pipe = await transport.open("sleep 600")
+            pipe = await transport.open("exec tail --pid=$PPID -f /dev/null")
             pipe.start(lambda data: None, lambda: None)
             write = asyncio.create_task(pipe.write(bytes(16 * 1024 * 1024)))
             await asyncio.sleep(0.2)
@@ -367,7 +367,7 @@ async def main():
     transport = SshTransport(Endpoint("h", "127.0.0.1", port={server.port}, user="root",
                                       private_key_file={str(material / "user")!r}))
     await transport.connect()
-    pipe = await transport.open("sleep 600")
+    pipe = await transport.open("exec tail --pid=$PPID -f /dev/null")
     pipe.start(print, print)
     write = asyncio.create_task(pipe.write(bytes(1 << 24)))
     await asyncio.wait([write], timeout=0.5)

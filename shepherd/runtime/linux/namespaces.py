@@ -58,7 +58,10 @@ class Starting:
         said = b""
         with self._channel:
             while True:
-                part = self._channel.recv(4096)
+                try:
+                    part = self._channel.recv(4096)
+                except ConnectionResetError:  # it ended with our "go" unread, after it had said why
+                    part = b""
                 if not part:
                     return said
                 said += part
