@@ -41,11 +41,7 @@ def load(store, source, lease, name=None) -> list:
     if isinstance(source, str) and os.path.isdir(source):
         _read_folder(contents, source)
     elif isinstance(source, str):
-        try:
-            file = open(source, "rb", buffering=0)
-        except OSError as error:
-            raise RuntimeFailure("cannot read %s: %s" % (source, error.strerror))
-        with file:
+        with _opened(source) as file:
             _read_tar(contents, file)
     else:
         _read_tar(contents, source)
@@ -61,6 +57,13 @@ def load(store, source, lease, name=None) -> list:
         else:
             names.set(called, descriptor)
     return found
+
+
+def _opened(path):
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise RuntimeFailure("cannot read %s: %s" % (path, error.strerror))
 
 
 def _read_tar(contents, file):
@@ -127,7 +130,7 @@ class _Contents:
             if self._size > _MOST_DOCUMENTS or size > LARGEST_CONFIG:
                 raise RuntimeFailure("the archive has too much JSON: %s is %d bytes" % (ascii(name)[:200], size))
             self._documents[name] = b"".join(parts)
-        elif name.endswith(".tar") or name.endswith(".tar.gz"):
+        elif name.endswith((".tar", ".tar.gz")):
             kind = None
             with self._store.ingest(None, size, self._lease) as ingest:
                 for part in parts:

@@ -25,7 +25,7 @@ class Collected:
 
 
 def collect(store, partial=False) -> Collected:
-    """Remove what is unneeded. `partial`: also what interrupted downloads left, which the next pull would go on from."""
+    """Remove what is unneeded; if `partial`, also what a pull that was interrupted would go on from."""
     done = Collected()
     with store.lock():
         blobs, folders = needed(store)

@@ -9,7 +9,7 @@ import zlib
 
 from shepherd.runtime.errors import RuntimeFailure
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 _INPUT = 1 << 18
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -146,7 +146,7 @@ def _feed(file, start, pipe):
             pass
 
 
-def pump(source, depth=4):
+def pump(source, depth=8):
     """The pieces of the iterator `source`, made ahead of their use in a thread: zlib and hashlib leave Python free.
 
     What `source` raises is raised here. Closing this closes `source`.

@@ -75,9 +75,8 @@ class _Writer:
             self._tar.add_bytes(prefix + b".wh..wh..opq", b"")
         for name in names:
             if name.startswith(b".wh."):
-                raise RuntimeFailure(
-                    "%s cannot be in a layer: its name is how a layer removes a file" % ascii(os.fsdecode(prefix + name))
-                )
+                path = ascii(os.fsdecode(prefix + name))
+                raise RuntimeFailure("%s cannot be in a layer: its name is how a layer removes a file" % path)
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
                 if not self._whole:

@@ -132,7 +132,7 @@ def _unpack(store, descriptor, diff_id, unpacker, limits):
     limits = limits or Limits()
     what = "layer %s" % descriptor.digest
     with store.open(descriptor.digest) as file:
-        source = _hashed(file, diff_id, what, limits)
+        source = _hashed(file, diff_id, limits)
         if os.fstat(file.fileno()).st_size > _SMALL:
             source = compression.pump(source)
         try:
@@ -145,7 +145,7 @@ def _unpack(store, descriptor, diff_id, unpacker, limits):
             source.close()
 
 
-def _hashed(file, diff_id, what, limits):
+def _hashed(file, diff_id, limits):
     """The uncompressed pieces; at the end they are what the diff id says, or RuntimeFailure."""
     _, source = compression.pieces(file)
     hasher, total = diff_id.hasher(), 0

@@ -23,21 +23,15 @@ MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 ACCEPTED = INDEXES + MANIFESTS
 
-# media type of a layer → how its tar is compressed. What is not distributable may be away from the registry (urls).
+# Media types of layers. How one is compressed is seen in its bytes (compression.py), which the diff id verifies; those
+# that are not distributable may be away from the registry (urls).
 _OCI_FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
-LAYERS = {
-    OCI_LAYER: "plain",
-    OCI_LAYER + "+gzip": "gzip",
-    OCI_LAYER + "+zstd": "zstd",
-    _OCI_FOREIGN: "plain",
-    _OCI_FOREIGN + "+gzip": "gzip",
-    _OCI_FOREIGN + "+zstd": "zstd",
-    "application/vnd.docker.image.rootfs.diff.tar": "plain",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip": "gzip",
-    "application/vnd.docker.image.rootfs.diff.tar.zstd": "zstd",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar": "plain",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip": "gzip",
-}
+_DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+_DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar"
+LAYERS = frozenset(
+    [base + suffix for base in (OCI_LAYER, _OCI_FOREIGN) for suffix in ("", "+gzip", "+zstd")]
+    + [base + suffix for base in (_DOCKER_LAYER, _DOCKER_FOREIGN) for suffix in ("", ".gzip", ".zstd")]
+)
 
 DEEPEST_INDEX = 3
 MOST_LAYERS = 500  # OVL_MAX_STACK of the kernel's fs/overlayfs/params.h
@@ -144,13 +138,10 @@ class Descriptor:
                 found["platform"]["variant"] = self.platform.variant
         return found
 
-    @property
-    def compression(self):
-        """plain, gzip or zstd, of a layer. Raises RuntimeFailure where it is no layer we know."""
-        found = LAYERS.get(self.media_type)
-        if found is None:
+    def check_layer(self) -> None:
+        """Raises RuntimeFailure where this is no layer that can be unpacked."""
+        if self.media_type not in LAYERS:
             raise RuntimeFailure("layer %s has the unknown media type %s" % (self.digest, ascii(self.media_type)[:100]))
-        return found
 
 
 class Index:
@@ -173,7 +164,7 @@ class Index:
                 best, choice = points, descriptor
         if choice is None:
             there = sorted({str(one.platform) for one in self.manifests if one.platform is not None})
-            raise RuntimeFailure("the image is not there for %s" % wanted, "it is for %s" % (", ".join(there) or "none"))
+            raise RuntimeFailure("the image is not there for %s" % wanted, "it is for: %s" % ", ".join(there))
         return choice
 
 
@@ -226,7 +217,7 @@ def read(data: bytes, media_type=None, what="manifest"):
         raise RuntimeFailure("%s is an index and an image at once" % what, "it may have been made to mislead")
     if found.get("schemaVersion") != 2:
         if found.get("schemaVersion") == 1 or "fsLayers" in found:
-            raise RuntimeFailure("%s has Docker's old form, schema 1" % what, "push the image again with a newer client")
+            raise RuntimeFailure("%s has Docker's old form, schema 1" % what, "push it again with a newer client")
         raise RuntimeFailure("%s has no schemaVersion 2" % what)
     kind = said or media_type or (OCI_INDEX if "manifests" in found else OCI_MANIFEST)
     if media_type is not None and media_type != kind:
@@ -245,7 +236,8 @@ def read(data: bytes, media_type=None, what="manifest"):
 def read_config(data: bytes, manifest: Manifest, what="configuration") -> Config:
     """The configuration of the image, checked to have a diff id for each layer of the manifest."""
     if manifest.config.media_type not in CONFIGS:
-        raise RuntimeFailure("not an image but an artifact: its configuration is %s" % ascii(manifest.config.media_type))
+        kind = ascii(manifest.config.media_type)[:100]
+        raise RuntimeFailure("not an image but an artifact: its configuration is %s" % kind)
     config = read_any_config(data, what)
     if len(config.diff_ids) != len(manifest.layers):
         raise RuntimeFailure(

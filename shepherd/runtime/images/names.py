@@ -95,4 +95,3 @@ def _name_of(descriptor):
         return parse(text)
     except RuntimeFailure:
         return None  # another program's index, with names of another kind
-

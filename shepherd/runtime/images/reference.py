@@ -71,7 +71,7 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """The reference that `text` is, with the defaults filled in. Raises RuntimeFailure, saying what is wrong with it."""
+    """The reference that `text` is, with the defaults filled in. Raises RuntimeFailure, which says what is wrong."""
     found = _REFERENCE.match(text) if len(text) <= 1024 else None
     if found is None:
         raise RuntimeFailure("not the name of an image: %s" % shown(text), _advice(text))

@@ -155,7 +155,8 @@ def entries(stream: Stream):
 
 
 def _read_header(header):
-    (name, mode, uid, gid, size, mtime, checksum, kind, link, magic, _, _, major, minor, prefix) = _HEADER.unpack(header)
+    fields = _HEADER.unpack(header)
+    name, mode, uid, gid, size, mtime, checksum, kind, link, magic, _, _, major, minor, prefix = fields
     said = _number(checksum)
     found = sum(header) - sum(checksum) + 256
     if said != found and said != found - 256 * sum(1 for one in header if one > 127):

@@ -112,5 +112,3 @@ def _record(key, value):
     if len(str(length)) != len(str(rest)):
         length = rest + len(str(length))
     return b"%d %s=%s\n" % (length, key, value)
-
-

@@ -123,7 +123,7 @@ class Unpacker:
     # Folders
 
     def _enter(self, path):
-        """(path without links, descriptor) of the folder that an entry calls `path`; it is made where it is not there."""
+        """(path without links, descriptor) of the folder that an entry calls `path`; it is made where there is none."""
         fd = self._fds.get(path)
         if fd is not None:
             return path, fd
