@@ -62,6 +62,7 @@ def flatten(image, folder: str, limits=None) -> None:
     root = trees.open_folder(folder)
     try:
         os.fchmod(root, 0o755)
+        os.utime(root, ns=(0, 0))
         for descriptor, diff_id in zip(image.manifest.layers, image.config.diff_ids):
             _unpack(image.store, descriptor, diff_id, Unpacker(root, "flat", limits), limits)
     finally:

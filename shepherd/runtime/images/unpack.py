@@ -72,6 +72,7 @@ class Unpacker:
         self._fds = {b"": root}  # folder without links on its way → its descriptor
         self._aliases = {}  # folder as an entry names it → where it is
         self._folders = {} if form == "flat" else {b"": IMPLIED}  # folder → attributes that it gets at the end
+        self._times = {}  # in a flat tree: folder of an earlier layer → its time, which a file made in it changes
         self._whiteouts = set()
         self._made = set()  # in a flat tree: what is this layer's
         self._checked = 0  # bytes written at the last look at the free space
@@ -94,6 +95,8 @@ class Unpacker:
             tar_reader.BLOCK: self._make_node,
         }
         try:
+            if self._flat:
+                self._times[b""] = os.fstat(self._root).st_mtime_ns
             for entry in tar_reader.entries(stream):
                 count += 1
                 if len(self._fds) > _MOST_OPEN:
@@ -203,8 +206,10 @@ class Unpacker:
             self.implied.add(path)
             self._folders[path] = IMPLIED
             found = trees.open_folder(name, parent)
-        if self._flat:
+        if self._flat and path not in self._made:
             self._made.add(path)
+            if path not in self._folders:
+                self._times[path] = os.fstat(found).st_mtime_ns
         return found
 
     def _forget(self):
@@ -347,8 +352,9 @@ class Unpacker:
             os.close(self._fds.pop(gone))
         self._aliases.clear()
         trees.remove(name, fd)
-        for gone in [one for one in self._folders if (one + b"/").startswith(below)]:
-            del self._folders[gone]
+        for known in (self._folders, self._times):
+            for gone in [one for one in known if (one + b"/").startswith(below)]:
+                del known[gone]
         self.implied -= {one for one in self.implied if (one + b"/").startswith(below)}
         self._whiteouts -= {one for one in self._whiteouts if one.startswith(below)}
 
@@ -418,6 +424,10 @@ class Unpacker:
 
     def _finish(self):
         """Folders get what the layer says about them once nothing more is made in them, the deepest first."""
+        self._forget()
+        for path, mtime in self._times.items():
+            if path not in self._folders:
+                os.utime(self._enter(path)[1], ns=(mtime, mtime))
         self._forget()
         for path in sorted(self._folders, reverse=True):
             mode, uid, gid, mtime, xattrs = self._folders[path]

@@ -18,7 +18,9 @@ def sha256(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def entry(name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
+def entry(
+    name: str, kind: bytes = tarfile.REGTYPE, data: bytes = b"", **fields: object
+) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo()
     info.name = name
     info.type = kind
@@ -72,7 +74,9 @@ class Layout:
     def described(self, data: bytes, media_type: str, **more: object) -> dict:
         return {"mediaType": media_type, "digest": self.blob(data), "size": len(data), **more}
 
-    def image(self, layers: list[bytes], diff_ids: list[str] | None = None, how: str = "gzip", **config: object) -> dict:
+    def image(
+        self, layers: list[bytes], diff_ids: list[str] | None = None, how: str = "gzip", **config: object
+    ) -> dict:
         """Add an image of these layers and return its descriptor."""
         found = {
             "architecture": "amd64",

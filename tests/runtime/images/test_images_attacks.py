@@ -21,7 +21,9 @@ from shepherd.runtime.images import archive, collect, image, layers, tar_reader,
 from shepherd.runtime.images.names import Names
 from shepherd.runtime.images.unpack import Limits, Unpacker
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="layers are unpacked as root: owners, devices, trusted xattrs")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="layers are unpacked as root: owners, devices, trusted xattrs"
+)
 
 
 def is_whiteout(path: Path) -> bool:
@@ -48,7 +50,8 @@ def test_a_name_that_leaves_the_tree_or_cannot_be(name, canary, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "where"), [("/abs/file", "abs/file"), ("a//b", "a/b"), ("./c", "c"), ("new\nline", "new\nline"), ("-f", "-f")]
+    ("name", "where"),
+    [("/abs/file", "abs/file"), ("a//b", "a/b"), ("./c", "c"), ("new\nline", "new\nline"), ("-f", "-f")],
 )
 def test_a_name_that_is_only_odd(name, where, unpacked, canary):
     (path,) = unpacked([entry(name, data=b"inside")])
@@ -424,7 +427,9 @@ def test_a_diff_id_that_is_not_the_layers(unpacked, store):
     assert os.listdir(store.path("layers")) == [] == os.listdir(store.path("staging"))
 
 
-@pytest.mark.parametrize("digest", ["sha256:../../x", "sha256:" + "A" * 64, "md5:" + "0" * 32, "sha256:" + "0" * 63, "", 7])
+@pytest.mark.parametrize(
+    "digest", ["sha256:../../x", "sha256:" + "A" * 64, "md5:" + "0" * 32, "sha256:" + "0" * 63, "", 7]
+)
 def test_a_digest_that_is_none(digest, tmp_path, store, canary):
     layout = Layout(tmp_path / "layout")
     layout.name({**layout.image([layer(entry("file"))]), "digest": digest}, "bad:1")
@@ -432,7 +437,9 @@ def test_a_digest_that_is_none(digest, tmp_path, store, canary):
         archive.load(store, str(layout.path), lease)
 
 
-@pytest.mark.parametrize("name", ["blobs/sha256/../../../../etc/x", "blobs/sha256/x", "blobs/md5/" + "0" * 32, "blobs/x"])
+@pytest.mark.parametrize(
+    "name", ["blobs/sha256/../../../../etc/x", "blobs/sha256/x", "blobs/md5/" + "0" * 32, "blobs/x"]
+)
 def test_a_blob_whose_name_is_no_digest(name, tmp_path, store, canary):
     path = tmp_path / "bad.tar"
     path.write_bytes(layer(entry(name, data=b"x"), entry("index.json", data=b"{}")))
@@ -469,7 +476,9 @@ def test_a_folder_of_mode_0_before_what_is_in_it(unpacked):
 @pytest.mark.parametrize("mtime", [-1.5, -(2**33), 2**33 + 0.25, 1.123456789])
 def test_times_before_and_after(mtime, unpacked):
     (path,) = unpacked([entry("f", mtime=mtime)])
-    assert (path / "f").stat().st_mtime == pytest.approx(max(mtime, -(2**31)), abs=2)  # the file system may have less room
+    assert (path / "f").stat().st_mtime == pytest.approx(
+        max(mtime, -(2**31)), abs=2
+    )  # the file system may have less room
 
 
 @pytest.mark.parametrize("ids", [(2**32 - 2, 2**32 - 2), (2**31 + 5, 7)])
