@@ -6,9 +6,12 @@ import shutil
 import socket
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USER, PASSWORD = "shepherd", "wool-and-bells"
 

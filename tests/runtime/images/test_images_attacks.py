@@ -515,14 +515,14 @@ def test_imports_and_collections_at_once(store, tmp_path):
                     assert len(os.listdir(paths[0])) == 20 and os.listdir(paths[1]) == [f"own{number}"]
                     Names(store).remove(lambda name, _: name is not None and name.tag == str(number))
                     assert len(os.listdir(paths[0])) == 20 and os.listdir(paths[1]) == [f"own{number}"]
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised again in the test's own thread
             failures.append(error)
 
     def sweep():
         try:
             while not stop.is_set():
                 collect.collect(store, partial=True)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised again in the test's own thread
             failures.append(error)
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]

@@ -112,7 +112,7 @@ def test_who_is_not_let_in(given, registry, certificates, store):
 
 def test_an_authority_that_is_not_believed(registry, store):
     name = parse(f"{registry.address}/team/app:1.2")
-    with store.lease() as lease, pytest.raises(RuntimeFailure, match="TLS connection to .* fails") as caught:
+    with store.lease() as lease, pytest.raises(RuntimeFailure, match=r"TLS connection to .* fails") as caught:
         pull(store, name, settings(), lease, known())
     assert "--tls-ca" in caught.value.hint
 
@@ -132,7 +132,7 @@ def test_an_absent_image_and_an_absent_host(plain, store):
     with store.lease() as lease:
         with pytest.raises(RuntimeFailure, match="has not the image absent:1 "):
             pull(store, parse(f"{plain.address}/absent:1"), settings(insecure=[plain.address]), lease)
-        with pytest.raises(RuntimeFailure, match="cannot reach 127.0.0.1:1: .*refused"):
+        with pytest.raises(RuntimeFailure, match=r"cannot reach 127.0.0.1:1: .*refused"):
             pull(store, parse("127.0.0.1:1/absent:1"), settings(), lease)
 
 
