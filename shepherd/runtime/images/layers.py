@@ -172,23 +172,40 @@ def overlay_form(folder: int) -> str:
 
 
 def _take_attributes(paths, root, lowers) -> bool:
-    """Give folders what the highest of the lower layers that has them says. Returns whether that changed anything."""
+    """Give folders what the highest of the lower layers that has them says. Returns whether any has.
+
+    For the root that is so only where it is not as roots are: most layers say nothing about it, and are to be shared.
+    """
     changed = False
     for path in sorted(paths, reverse=True):
+        if _is_hidden(root, path):
+            continue  # by an opaque folder of this layer: what is below that is not the container's
         for lower in reversed(lowers):
-            there, hidden = _look_below(trees.open_folder(lower), path)
+            there, hides = _look_below(trees.open_folder(lower), path)
             if there is not None:
                 try:
                     found = os.fstat(there)
                     named = [name for name in os.listxattr(there) if ".overlay." not in name]
-                    if (found.st_mode & 0o7777, found.st_uid, found.st_gid) != IMPLIED[:3] or named:
+                    if path or named or (found.st_mode & 0o7777, found.st_uid, found.st_gid) != IMPLIED[:3]:
                         changed = True
                         _copy_attributes(there, found, named, root, path)
                 finally:
                     os.close(there)
-            if hidden:
+            if hides:
                 break
     return changed
+
+
+def _is_hidden(root, path):
+    while path:
+        path = path.rpartition(b"/")[0]
+        above = _look_below(os.dup(root), path)[0]
+        try:
+            if _is_opaque(above):
+                return True
+        finally:
+            os.close(above)
+    return False
 
 
 def _copy_attributes(source, found, named, root, path):

@@ -26,7 +26,7 @@ def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_
     safe = list(_SAFE) + (["userxattr"] if form == "user" else [])
     opened = []
     try:
-        for path in [upper, work] + layers[::-1]:  # the highest layer comes first
+        for path in [upper, work] + _highest_first(layers):
             opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
         try:
             _mount(name, target, flags, opened, safe)
@@ -43,6 +43,15 @@ def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_
     finally:
         for fd in opened:
             os.close(fd)
+
+
+def _highest_first(layers):
+    """Each layer once, which is all an overlay takes: where an image has one twice, the higher one decides alone."""
+    found = []
+    for path in reversed(layers):
+        if path not in found:
+            found.append(path)
+    return found
 
 
 def _mount(name, target, flags, opened, safe):

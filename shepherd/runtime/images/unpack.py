@@ -25,6 +25,7 @@ _AUFS = b".wh..wh."  # what else begins so is aufs' own housekeeping, and means 
 _MOST_LINKS = 40  # followed on one way: MAXSYMLINKS of the kernel
 _MOST_OPEN = 128  # folders, between two entries
 _DEEPEST = 256
+_MOST_REPLACED = 1000  # folders of one layer replaced by the same layer: what is known below each is looked for
 _CHECK_EVERY = 1 << 26  # bytes written between two looks at the space that is left
 
 # Kept of extended attributes. What speaks to an overlay, or to the host's security modules, is not a layer's to say.
@@ -56,8 +57,8 @@ class Limits:
 class Unpacker:
     """Makes the entries of one layer below `root` (a file descriptor of a folder, which stays open).
 
-    `implied` afterwards has the folders that the layer has things in and no entry for, and `has_root` says whether
-    there was one for the root. `owners`: whether owners can
+    `implied` afterwards has the folders that the layer has things in, no entry for and no removal of; `has_root` says
+    whether there was an entry for the root. `owners`: whether owners can
     be set here; an ordinary user owns all. `devices`: whether device nodes can be made; otherwise they are left out.
     """
 
@@ -77,6 +78,7 @@ class Unpacker:
         self._made = set()  # in a flat tree: what is this layer's
         self._checked = 0  # bytes written at the last look at the free space
         self._written = 0
+        self._replaced = 0
         self.implied = set()
         self.has_root = False
 
@@ -182,6 +184,7 @@ class Unpacker:
                     # of a lower layer: a folder of this one hides it, link or not
                     self._make_room(below, fd, name)
                     inner = self._keep(below, self._open_or_make(fd, name, below))
+                    self.implied.discard(below)
                     if not self._flat:
                         self._set_opaque(inner)
                     place = below
@@ -347,11 +350,16 @@ class Unpacker:
             if stat.S_ISLNK(mode):
                 self._aliases.clear()
             return
+        trees.remove(name, fd)
+        if self._flat and path not in self._made:
+            return  # all of it was of earlier layers, and nothing of it is known here
+        self._replaced += 1
+        if self._replaced > _MOST_REPLACED:
+            raise Broken("it makes folders and replaces them more than %d times" % _MOST_REPLACED)
         below = path + b"/"
         for gone in [one for one in self._fds if (one + b"/").startswith(below)]:
             os.close(self._fds.pop(gone))
         self._aliases.clear()
-        trees.remove(name, fd)
         for known in (self._folders, self._times):
             for gone in [one for one in known if (one + b"/").startswith(below)]:
                 del known[gone]
@@ -391,6 +399,7 @@ class Unpacker:
             # It is this layer's, and removals are of what is below: a folder then hides what it would merge with.
             if stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
                 self._set_opaque(self._enter(path)[1])
+                self.implied.discard(path)
 
     def _set_opaque(self, fd):
         os.setxattr(fd, self._opaque_name, b"y")
