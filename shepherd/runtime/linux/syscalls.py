@@ -76,3 +76,8 @@ def drop_capability(number: int) -> None:
     """Take a capability (<linux/capability.h>) from all that this process will ever execute (PR_CAPBSET_DROP)."""
     zero = ctypes.c_ulong(0)
     _checked(_libc.prctl(ctypes.c_int(PR_CAPBSET_DROP), ctypes.c_ulong(number), zero, zero, zero))
+
+
+def syncfs(fd: int) -> None:
+    """Write what the file system that `fd` is on has in memory to its device (syncfs(2))."""
+    _checked(_libc.syncfs(ctypes.c_int(fd)))

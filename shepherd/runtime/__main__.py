@@ -1,0 +1,7 @@
+"""python -m shepherd.runtime VERB …"""
+
+import sys
+
+from shepherd.runtime.cli import main
+
+sys.exit(main())

@@ -1,0 +1,36 @@
+"""`shepherd-runtime prune`: remove what nothing needs any more."""
+
+import argparse
+import sys
+
+HELP = "remove images without a name, and blobs and layers that nothing needs"
+
+
+def run(arguments: list) -> int:
+    parser = argparse.ArgumentParser("shepherd-runtime prune", description=HELP)
+    parser.add_argument("-a", "--all", action="store_true", help="also images that no container needs")
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    options = parser.parse_args(arguments)
+
+    from shepherd.runtime.cli import image_output
+    from shepherd.runtime.images import collect
+    from shepherd.runtime.images.names import Names
+    from shepherd.runtime.images.store import Store
+
+    if not options.force and sys.stdin.isatty() and not _agreed(options.all):
+        return 1
+    store = Store()
+    pinned = set(store.pins().values())
+    gone = Names(store).remove(lambda name, one: (options.all or name is None) and one.digest not in pinned)
+    for name, descriptor in gone:
+        sys.stdout.write("%s\n" % (name.familiar if name is not None else descriptor.digest))
+    done = collect.collect(store, partial=True)
+    sys.stdout.write("Total reclaimed space: %s\n" % image_output.size(done.size))
+    return 0
+
+
+def _agreed(everything):
+    what = "all images that no container needs" if everything else "all images without a name"
+    sys.stderr.write("This removes %s, and what only they need. Go on? [y/N] " % what)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,76 @@
+"""An image's layers, mounted as one root file system (kernel, Documentation/filesystems/overlayfs.rst).
+
+Options are given by file descriptor (`/proc/self/fd/N`), not by path: a path could hold the colons and commas that
+separate options, and many long ones do not fit into the one page that mount(2) takes.
+"""
+
+import errno
+import os
+import resource
+
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import syscalls
+from shepherd.runtime.linux.syscalls import MS_NODEV, MS_RELATIME
+
+# An overlay follows marks that say "this file's data, or this folder, is elsewhere". No layer of ours has them, and
+# nothing that got into one may be believed.
+_SAFE = ("redirect_dir=nofollow", "index=off", "metacopy=off")
+
+
+def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_NODEV | MS_RELATIME, form="trusted"):
+    """Mount the folders `layers` (from the lowest up) at `target`, with what is written going into `upper`.
+
+    `work` is an empty folder on the file system of `upper`; `name` is shown as the source in /proc/PID/mountinfo.
+    `form` is that of the layers' marks (layers.overlay_form). Raises RuntimeFailure.
+    """
+    safe = list(_SAFE) + (["userxattr"] if form == "user" else [])
+    opened = []
+    try:
+        for path in [upper, work] + _highest_first(layers):
+            opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        try:
+            _mount(name, target, flags, opened, safe)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            safe.remove("metacopy=off")  # Linux before 4.19 has no such thing to switch off
+            _mount(name, target, flags, opened, safe)
+    except OSError as error:
+        raise RuntimeFailure(
+            "cannot mount the %d layers of %s as an overlay: %s" % (len(layers), name, os.strerror(error.errno or 0)),
+            "the kernel's log may say more: dmesg",
+        )
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+def _highest_first(layers):
+    """Each layer once, which is all an overlay takes: where an image has one twice, the higher one decides alone."""
+    found = []
+    for path in reversed(layers):
+        if path not in found:
+            found.append(path)
+    return found
+
+
+def _mount(name, target, flags, opened, safe):
+    options = _options(opened, "/proc/self/fd/", safe)
+    if len(options) < resource.getpagesize():
+        syscalls.mount(name, target, "overlay", flags, options)
+        return
+    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    target = os.path.abspath(target)
+    try:
+        os.chdir("/proc/self/fd")
+        syscalls.mount(name, target, "overlay", flags, _options(opened, "", safe))
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _options(opened, prefix, safe):
+    upper, work = opened[:2]
+    lower = ":".join("%s%d" % (prefix, fd) for fd in opened[2:])
+    parts = ["lowerdir=" + lower, "upperdir=%s%d" % (prefix, upper), "workdir=%s%d" % (prefix, work)]
+    return ",".join(parts + safe)
