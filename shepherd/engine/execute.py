@@ -28,15 +28,23 @@ RETRIES = 3  # what `until` means without `retries`
 DELAY = 5.0  # seconds
 
 
+class Ran(NamedTuple):
+    """One run: of the task, or of an item of its loop. `notified` are the handlers it asks for."""
+
+    result: Result
+    scope: Scope
+    delegate: HostState | None = None
+    notified: tuple[str, ...] = ()
+
+
 class Outcome(NamedTuple):
-    """How a host fared at a task. `items` are the (result, scope) of each run, for what the engine does with them."""
+    """How a host fared at a task. `items` are its runs, for what the engine does with them."""
 
     state: HostState
     status: Status
     result: Result
-    items: tuple[tuple[Result, Scope], ...] = ()
+    items: tuple[Ran, ...] = ()
     ignored: bool = False
-    delegate: HostState | None = None
 
 
 class Execution:
@@ -64,7 +72,7 @@ class Execution:
             reason = self._unmet(self.scope)
         except ShepherdError:
             return None  # `run` meets it again and reports it
-        return None if reason is None else self._outcome(reason, ((reason, self.scope),))
+        return None if reason is None else self._outcome(reason, (Ran(reason, self.scope),))
 
     def meant(self) -> bool:
         """Do the conditions of a task without a loop hold? Raises TemplateError."""
@@ -73,11 +81,11 @@ class Execution:
     async def run_task(self) -> Outcome:
         """Run it, and never raise for what went wrong with the task or the host."""
         task = self.task
-        items: list[tuple[Result, Scope]] = []
+        items: list[Ran] = []
         try:
             if task.loop is None:
                 result = await self.once(self.scope)
-                items.append((result, self.scope))
+                items.append(self._ran(result, self.scope))
             else:
                 result = await self._loop(items)
         except Unreachable as error:
@@ -85,12 +93,12 @@ class Execution:
         except ShepherdError as error:
             result = results.failure(error.render())
         if not items:
-            items.append((result, self.scope))
+            items.append(Ran(result, self.scope, self.delegate))
         return self._outcome(result, tuple(items))
 
     # the loop
 
-    async def _loop(self, done: list[tuple[Result, Scope]]) -> Result:
+    async def _loop(self, done: list[Ran]) -> Result:
         loop = self.task.loop
         assert loop is not None
         try:
@@ -109,7 +117,7 @@ class Execution:
                 item, result = answered
                 items.done(result)
                 self._complete_item(item, result, control)
-                done.append((result, item.scope))
+                done.append(self._ran(result, item.scope))
                 self._emit_item(result, item.value, item.scope)
                 if result.get("unreachable"):
                     break
@@ -123,7 +131,10 @@ class Execution:
             await items.close()
         if not done:
             return {**results.skip("No items in the list"), "skipped_reason": "No items in the list", "results": []}
-        return results.gather_items([result for result, _ in done])
+        return results.gather_items([ran.result for ran in done])
+
+    def _ran(self, result: Result, scope: Scope) -> Ran:
+        return Ran(result, scope, self.delegate, result.pop("_notified", ()))
 
     def _complete_item(self, item: Item, result: Result, control: LoopControl) -> None:
         """What a result of a loop says of its item."""
@@ -165,6 +176,7 @@ class Execution:
 
     async def once(self, scope: Scope) -> Result:
         """One run: of the task, or of one item of its loop."""
+        self.delegate = None
         self._settle(scope)
         reason = self._unmet(scope)
         if reason is not None:
@@ -200,7 +212,14 @@ class Execution:
                 )
             )
             await asyncio.sleep(delay)
+        if self.task.notify and not result.get("failed") and not result.get("unreachable"):
+            result["_notified"] = self._handlers(scope)
         return result
+
+    def _handlers(self, scope: Scope) -> tuple[str, ...]:
+        """The names under `notify`. A name that cannot be known is the task's failure, though it has done its work."""
+        found = [self.templates.render(written, scope) for written in self.task.notify]
+        return tuple(str(name) for names in found for name in (names if isinstance(names, list) else [names]))
 
     async def _attempt(self, scope: Scope) -> Result:
         step = prepare.step(self, scope)
@@ -265,11 +284,11 @@ class Execution:
             names.update(facts)
         return names
 
-    def _outcome(self, result: Result, items: tuple[tuple[Result, Scope], ...]) -> Outcome:
+    def _outcome(self, result: Result, items: tuple[Ran, ...]) -> Outcome:
         results.complete(result)
         status = _status(result)
         ignored = False
-        scope = items[0][1] if items else self.scope
+        scope = items[0].scope if items else self.scope
         if status == "failed":
             ignored = self._ignores(scope)
         elif status == "unreachable":
@@ -291,7 +310,7 @@ class Execution:
                 speaks=bool(result.get("_speaks")),
             )
         )
-        return Outcome(self.state, status, result, items, ignored, self.delegate)
+        return Outcome(self.state, status, result, items, ignored)
 
     # small things
 

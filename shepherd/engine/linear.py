@@ -139,7 +139,7 @@ class Batch:
         if status == "skipped":
             counts["skipped"] += 1
         else:
-            counts["ok"] += max(sum("_include" in result for result, _ in outcome.items), 1)
+            counts["ok"] += max(sum("_include" in ran.result for ran in outcome.items), 1)
             counts["changed"] += bool(outcome.result.get("changed"))
         counts["ignored"] += outcome.ignored
         for each in sharing:
@@ -171,18 +171,13 @@ class Batch:
             cursor.finish_with(Block((flush(self.play),)))
 
     def _notify(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> None:
-        run = self.run
-        for result, scope in outcome.items:
-            if not result.get("changed"):
-                continue
-            for written in task.notify:
-                rendered = run.templates.render(written, scope)
-                for name in rendered if isinstance(rendered, list) else [rendered]:
-                    for state in sharing:
-                        try:
-                            self.handlers.notify(state.name, str(name))
-                        except ShepherdError as error:
-                            raise ShepherdError(error.message, origin=task.origin, hint=error.hint) from None
+        for ran in outcome.items:
+            for name in ran.notified if ran.result.get("changed") else ():
+                for state in sharing:
+                    try:
+                        self.handlers.notify(state.name, name)
+                    except ShepherdError as error:
+                        raise ShepherdError(error.message, origin=task.origin, hint=error.hint) from None
 
     def _consequences(self, task: Task, states: list[HostState]) -> None:
         """any_errors_fatal and max_fail_percentage: the other hosts of the batch stop too."""

@@ -151,10 +151,11 @@ class Run:
             await asyncio.to_thread(syntax.check, playbooks, self.templates)
 
     def exit_code(self) -> int:
-        """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""
-        if any(state.counts["failed"] for state in self._states.values()):
-            return EXIT_FAILED
-        return EXIT_UNREACHABLE if any(state.counts["unreachable"] for state in self._states.values()) else 0
+        """As Ansible's: 4 where a host could not be reached, else 2 where one failed, else 0."""
+        for count, code in (("unreachable", EXIT_UNREACHABLE), ("failed", EXIT_FAILED)):
+            if any(state.counts[count] for state in self._states.values()):
+                return code
+        return 0
 
     def recap(self, *, interrupted: bool = False) -> Recap:
         hosts = {name: dict(state.counts) for name, state in sorted(self._states.items()) if any(state.counts.values())}
