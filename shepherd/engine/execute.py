@@ -54,6 +54,7 @@ class Execution:
         self.run = run
         self.state = state
         self.task = task
+        self.action = task.action  # the module's name, once a template for it is rendered
         self.scope = run.variables.task_scope(state, task)
         self.templates = run.templates
         # until its keyword is rendered, one that may be secret is; of a loop's items one that is hides the whole
@@ -116,10 +117,11 @@ class Execution:
             while (answered := await items.next()) is not None:
                 item, result = answered
                 items.done(result)
+                wrong = result.pop("_wrong", False)
                 self._complete_item(item, result, control)
                 done.append(self._ran(result, item.scope))
                 self._emit_item(result, item.value, item.scope)
-                if result.get("unreachable"):
+                if wrong or result.get("unreachable"):
                     break
                 if control.break_when and self._holds(
                     control.break_when, item.scope.child(Layer({**self._named(result)}, trusted=False))
@@ -161,7 +163,7 @@ class Execution:
         self.run.emit(
             ItemResult(
                 host=self.state.name,
-                task=self.task.name or self.task.action,
+                task=self._called(),
                 status=status,
                 item=None if hidden else item,
                 label="(censored due to no_log)" if hidden else loops.label(label),
@@ -206,7 +208,7 @@ class Execution:
             self.run.emit(
                 Retry(
                     self.state.name,
-                    task.name or task.action,
+                    self._called(),
                     tries - attempt,
                     results.shown(result, no_log=self.no_log),
                 )
@@ -229,9 +231,12 @@ class Execution:
             async with asyncio.timeout(step.timeout):
                 result = dict(await (action(step) if action else step.module()))
         except TimeoutError:
-            result = results.failure(
+            what = (
                 f"The {self.task.action} action failed to execute in the expected time frame "
-                f"({step.timeout:g}) and was terminated",
+                f"({step.timeout:g}) and was terminated"
+            )
+            result = results.failure(
+                what if self.task.background is None else f"Timeout exceeded (async: {step.timeout:g} seconds)",
                 timedout={"period": step.timeout},
             )
         except Unreachable as error:
@@ -299,8 +304,8 @@ class Execution:
         self.run.emit(
             HostResult(
                 host=self.state.name,
-                task=self.task.name or self.task.action,
-                action=self.task.action,
+                task=self._called(),
+                action=self.action,
                 status=status,
                 result=results.shown(result, no_log=hidden),
                 delegated=self._delegated(),
@@ -327,6 +332,12 @@ class Execution:
             self.delegate = None
             return
         self.delegate = None if name == self.state.name else self.run.delegate_state(name)
+
+    def _called(self) -> str:
+        task = self.task
+        return (
+            task.called if self.action == task.action or task.name else task.called.replace(task.written, self.action)
+        )
 
     def _delegated(self) -> str | None:
         return self.delegate.name if self.delegate is not None else None

@@ -18,7 +18,7 @@ from shepherd import actions, sources
 from shepherd.engine import results
 from shepherd.engine.step import NeedsTurn
 from shepherd.engine.values import truth
-from shepherd.errors import ShepherdError, Unreachable
+from shepherd.errors import ShepherdError, TemplateError, Unreachable
 from shepherd.spec import load_spec
 from shepherd.templating import Layer, is_template
 
@@ -150,6 +150,9 @@ class Items:
             raise
         except Unreachable as error:
             return {"unreachable": True, "changed": False, "msg": error.render()}
+        except TemplateError as error:  # the task is wrong as it is written, so that no item behind it is sent
+            self._held = True
+            return results.complete(results.failure(error.render(), _wrong=True))
         except ShepherdError as error:
             return results.complete(results.failure(error.render()))
 

@@ -23,6 +23,7 @@ def step(execution: Execution, scope: Scope) -> Step:
     run, task = execution.run, execution.task
     settings, render = task.settings, run.templates.render
     spec, args = _options(run, task, scope)
+    execution.action = spec.name
 
     def chosen(written: Any, otherwise: bool) -> bool:
         return otherwise if written is None else truth(render(written, scope))
@@ -75,7 +76,7 @@ def _options(run: Run, task: Task, scope: Scope) -> tuple[Spec, dict[str, Any]]:
 def _environment(task: Task, scope: Scope) -> dict[str, str]:
     merged: dict[str, str] = {}
     for written in task.settings.environment:
-        layers = _known(written, task, scope) if task.action == "setup" else scope.templates.render(written, scope)
+        layers = _known(written, scope) if task.action == "setup" else scope.templates.render(written, scope)
         for layer in layers if isinstance(layers, list) else [layers]:
             if isinstance(layer, Mapping):
                 merged.update({str(name): str(value) for name, value in drop_omitted(layer).items()})
@@ -84,7 +85,7 @@ def _environment(task: Task, scope: Scope) -> dict[str, str]:
     return merged
 
 
-def _known(written: Any, task: Task, scope: Scope) -> Any:
+def _known(written: Any, scope: Scope) -> Any:
     """An environment for fact gathering, without what is made of the environment that it is about to find out."""
     if not isinstance(written, Mapping):
         return scope.templates.render(written, scope)
