@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from shepherd.engine import asking
+from shepherd.errors import ShepherdError
 from shepherd.report.events import Message
 
 if TYPE_CHECKING:
@@ -36,10 +37,15 @@ async def _one(prompt: Any, emit: Emit) -> str | None:
     default = prompt.get("default")
     private = prompt.get("private", True)
     if not sys.stdin.isatty():
-        if default is None:  # a playbook may do without it, as cron has it
-            text = (
-                f"{prompt['name']}: there is no terminal to ask at, so it is null; give it with -e '{prompt['name']}=…'"
-            )
+        if default is None:
+            name = prompt["name"]
+            if prompt.get("encrypt"):  # the hash of nothing would be an account without a password
+                raise ShepherdError(
+                    f"vars_prompt {name!r} has no default to hash, and there is no terminal to ask at",
+                    hint=f"give the hash with -e '{name}=…'",
+                )
+            # a playbook may do without it, and is played by cron
+            text = f"{name}: there is no terminal to ask at, so it is null; give it with -e '{name}=…'"
             emit(Message("warning", text))
             return None
         return str(default)

@@ -72,13 +72,20 @@ def test_an_error_in_a_template_ends_the_loop(folder: Path) -> None:
 
 def test_a_question_without_a_terminal_is_null_and_said(folder: Path) -> None:
     (folder / "play.yml").write_text(
-        "- hosts: h1\n  gather_facts: false\n  vars_prompt: [{name: drink}, {name: secret, encrypt: sha512_crypt}]\n"
-        "  tasks:\n  - assert: {that: [drink is none, secret is none]}\n"
+        "- hosts: h1\n  gather_facts: false\n  vars_prompt: [{name: drink}]\n"
+        "  tasks:\n  - assert: {that: drink is none}\n"
     )
     said = _play(folder)
     assert said.code == 0, said.both
-    assert said.err.count("no terminal to ask at") == 2
+    assert said.err.count("no terminal to ask at") == 1
     assert "-e 'drink=" in said.err
+
+
+def test_nothing_is_never_hashed(folder: Path) -> None:
+    (folder / "play.yml").write_text("- hosts: h1\n  vars_prompt: [{name: secret, encrypt: sha512_crypt}]\n")
+    said = _play(folder)
+    assert said.code == 1
+    assert "'secret' has no default to hash" in said.err
 
 
 NAMES = """- hosts: h1

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,16 +112,18 @@ def test_ansible_core_finds_nothing_to_do(example: str, inventory: Path, tmp_pat
 
 def oracle_recap(name: str, inventory: Path, temporary: Path) -> list[str]:
     """The lines of ansible-core's recap that tell of a change or a failure."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(temporary),
-        "TMPDIR": str(temporary),
-        "LANG": "C.UTF-8",
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-        "ANSIBLE_NOCOLOR": "1",
-    }
-    command = [f"{ORACLE}/ansible-playbook", f"{name}.yml", "-i", str(inventory)]
-    done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as home:  # short, since it holds the sockets of ssh, whose paths are limited
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": home,
+            "TMPDIR": str(temporary),
+            "LANG": "C.UTF-8",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=5s",
+        }
+        command = [f"{ORACLE}/ansible-playbook", f"{name}.yml", "-i", str(inventory)]
+        done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
     recap = done.stdout.partition("PLAY RECAP")[2].splitlines()[1:]
     assert any("ok=" in line for line in recap), done.stdout + done.stderr
     quiet = ("changed=0", "unreachable=0", "failed=0")
