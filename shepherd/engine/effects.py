@@ -9,8 +9,7 @@ from shepherd.engine import vars_files
 from shepherd.engine.values import truth
 
 if TYPE_CHECKING:
-    from shepherd.engine.execute import Outcome
-    from shepherd.engine.results import Result
+    from shepherd.engine.execute import Outcome, Ran
     from shepherd.engine.run import Run
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import Task
@@ -18,9 +17,10 @@ if TYPE_CHECKING:
 
 def keep(run: Run, outcome: Outcome, task: Task, sharing: list[HostState]) -> None:
     """Remember it for the hosts that share the outcome: one, or all of them with run_once."""
-    for result, _ in outcome.items:
+    for ran in outcome.items:
+        result = ran.result
         if not result.get("failed") or outcome.ignored:
-            _facts(run, outcome, task, result, sharing)
+            _facts(run, task, ran, sharing)
         if "_add_host" in result:
             _add_host(run, result["_add_host"])
         if "_add_group" in result:
@@ -33,13 +33,14 @@ def keep(run: Run, outcome: Outcome, task: Task, sharing: list[HostState]) -> No
             state.register({task.register: outcome.result})
 
 
-def _facts(run: Run, outcome: Outcome, task: Task, result: Result, sharing: list[HostState]) -> None:
+def _facts(run: Run, task: Task, ran: Ran, sharing: list[HostState]) -> None:
+    result = ran.result
     facts = result.get("ansible_facts")
     if not isinstance(facts, Mapping) or not facts:
         return
     targets = sharing
-    if outcome.delegate is not None and truth(task.settings.delegate_facts):
-        targets = [outcome.delegate]
+    if ran.delegate is not None and truth(task.settings.delegate_facts):
+        targets = [ran.delegate]
     for state in targets:
         if task.action == "set_fact":
             state.register(facts)

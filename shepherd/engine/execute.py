@@ -28,15 +28,23 @@ RETRIES = 3  # what `until` means without `retries`
 DELAY = 5.0  # seconds
 
 
+class Ran(NamedTuple):
+    """One run: of the task, or of an item of its loop. `notified` are the handlers it asks for."""
+
+    result: Result
+    scope: Scope
+    delegate: HostState | None = None
+    notified: tuple[str, ...] = ()
+
+
 class Outcome(NamedTuple):
-    """How a host fared at a task. `items` are the (result, scope) of each run, for what the engine does with them."""
+    """How a host fared at a task. `items` are its runs, for what the engine does with them."""
 
     state: HostState
     status: Status
     result: Result
-    items: tuple[tuple[Result, Scope], ...] = ()
+    items: tuple[Ran, ...] = ()
     ignored: bool = False
-    delegate: HostState | None = None
 
 
 class Execution:
@@ -46,6 +54,7 @@ class Execution:
         self.run = run
         self.state = state
         self.task = task
+        self.action = task.action  # the module's name, once a template for it is rendered
         self.scope = run.variables.task_scope(state, task)
         self.templates = run.templates
         # until its keyword is rendered, one that may be secret is; of a loop's items one that is hides the whole
@@ -64,7 +73,7 @@ class Execution:
             reason = self._unmet(self.scope)
         except ShepherdError:
             return None  # `run` meets it again and reports it
-        return None if reason is None else self._outcome(reason, ((reason, self.scope),))
+        return None if reason is None else self._outcome(reason, (Ran(reason, self.scope),))
 
     def meant(self) -> bool:
         """Do the conditions of a task without a loop hold? Raises TemplateError."""
@@ -73,11 +82,11 @@ class Execution:
     async def run_task(self) -> Outcome:
         """Run it, and never raise for what went wrong with the task or the host."""
         task = self.task
-        items: list[tuple[Result, Scope]] = []
+        items: list[Ran] = []
         try:
             if task.loop is None:
                 result = await self.once(self.scope)
-                items.append((result, self.scope))
+                items.append(self._ran(result, self.scope))
             else:
                 result = await self._loop(items)
         except Unreachable as error:
@@ -85,12 +94,12 @@ class Execution:
         except ShepherdError as error:
             result = results.failure(error.render())
         if not items:
-            items.append((result, self.scope))
+            items.append(Ran(result, self.scope, self.delegate))
         return self._outcome(result, tuple(items))
 
     # the loop
 
-    async def _loop(self, done: list[tuple[Result, Scope]]) -> Result:
+    async def _loop(self, done: list[Ran]) -> Result:
         loop = self.task.loop
         assert loop is not None
         try:
@@ -108,10 +117,11 @@ class Execution:
             while (answered := await items.next()) is not None:
                 item, result = answered
                 items.done(result)
+                wrong = result.pop("_wrong", False)
                 self._complete_item(item, result, control)
-                done.append((result, item.scope))
+                done.append(self._ran(result, item.scope))
                 self._emit_item(result, item.value, item.scope)
-                if result.get("unreachable"):
+                if wrong or result.get("unreachable"):
                     break
                 if control.break_when and self._holds(
                     control.break_when, item.scope.child(Layer({**self._named(result)}, trusted=False))
@@ -123,7 +133,10 @@ class Execution:
             await items.close()
         if not done:
             return {**results.skip("No items in the list"), "skipped_reason": "No items in the list", "results": []}
-        return results.gather_items([result for result, _ in done])
+        return results.gather_items([ran.result for ran in done])
+
+    def _ran(self, result: Result, scope: Scope) -> Ran:
+        return Ran(result, scope, self.delegate, result.pop("_notified", ()))
 
     def _complete_item(self, item: Item, result: Result, control: LoopControl) -> None:
         """What a result of a loop says of its item."""
@@ -150,7 +163,7 @@ class Execution:
         self.run.emit(
             ItemResult(
                 host=self.state.name,
-                task=self.task.name or self.task.action,
+                task=self._called(),
                 status=status,
                 item=None if hidden else item,
                 label="(censored due to no_log)" if hidden else loops.label(label),
@@ -165,6 +178,7 @@ class Execution:
 
     async def once(self, scope: Scope) -> Result:
         """One run: of the task, or of one item of its loop."""
+        self.delegate = None
         self._settle(scope)
         reason = self._unmet(scope)
         if reason is not None:
@@ -194,13 +208,20 @@ class Execution:
             self.run.emit(
                 Retry(
                     self.state.name,
-                    task.name or task.action,
+                    self._called(),
                     tries - attempt,
                     results.shown(result, no_log=self.no_log),
                 )
             )
             await asyncio.sleep(delay)
+        if self.task.notify and not result.get("failed") and not result.get("unreachable"):
+            result["_notified"] = self._handlers(scope)
         return result
+
+    def _handlers(self, scope: Scope) -> tuple[str, ...]:
+        """The names under `notify`. A name that cannot be known is the task's failure, though it has done its work."""
+        found = [self.templates.render(written, scope) for written in self.task.notify]
+        return tuple(str(name) for names in found for name in (names if isinstance(names, list) else [names]))
 
     async def _attempt(self, scope: Scope) -> Result:
         step = prepare.step(self, scope)
@@ -210,9 +231,12 @@ class Execution:
             async with asyncio.timeout(step.timeout):
                 result = dict(await (action(step) if action else step.module()))
         except TimeoutError:
-            result = results.failure(
+            what = (
                 f"The {self.task.action} action failed to execute in the expected time frame "
-                f"({step.timeout:g}) and was terminated",
+                f"({step.timeout:g}) and was terminated"
+            )
+            result = results.failure(
+                what if self.task.background is None else f"Timeout exceeded (async: {step.timeout:g} seconds)",
                 timedout={"period": step.timeout},
             )
         except Unreachable as error:
@@ -265,11 +289,11 @@ class Execution:
             names.update(facts)
         return names
 
-    def _outcome(self, result: Result, items: tuple[tuple[Result, Scope], ...]) -> Outcome:
+    def _outcome(self, result: Result, items: tuple[Ran, ...]) -> Outcome:
         results.complete(result)
         status = _status(result)
         ignored = False
-        scope = items[0][1] if items else self.scope
+        scope = items[0].scope if items else self.scope
         if status == "failed":
             ignored = self._ignores(scope)
         elif status == "unreachable":
@@ -280,8 +304,8 @@ class Execution:
         self.run.emit(
             HostResult(
                 host=self.state.name,
-                task=self.task.name or self.task.action,
-                action=self.task.action,
+                task=self._called(),
+                action=self.action,
                 status=status,
                 result=results.shown(result, no_log=hidden),
                 delegated=self._delegated(),
@@ -291,7 +315,7 @@ class Execution:
                 speaks=bool(result.get("_speaks")),
             )
         )
-        return Outcome(self.state, status, result, items, ignored, self.delegate)
+        return Outcome(self.state, status, result, items, ignored)
 
     # small things
 
@@ -308,6 +332,12 @@ class Execution:
             self.delegate = None
             return
         self.delegate = None if name == self.state.name else self.run.delegate_state(name)
+
+    def _called(self) -> str:
+        task = self.task
+        return (
+            task.called if self.action == task.action or task.name else task.called.replace(task.written, self.action)
+        )
 
     def _delegated(self) -> str | None:
         return self.delegate.name if self.delegate is not None else None

@@ -22,14 +22,18 @@ class FreeBatch(Batch):
             async with gate:
                 await self._alone(state)
 
-        async with asyncio.TaskGroup() as group:
-            for state in self.states:
-                group.create_task(one(state))
+        while waiting := [state for state in self.states if self._goes_on(state)]:
+            async with asyncio.TaskGroup() as group:
+                for state in waiting:
+                    group.create_task(one(state))
         return not self.ended
+
+    def _goes_on(self, state: HostState) -> bool:
+        return not self.ended and not state.unreachable and self.cursors[state.name].peek() is not None
 
     async def _alone(self, state: HostState) -> None:
         cursor = self.cursors[state.name]
-        while not self.ended and (at := cursor.peek()) is not None:
+        while self._goes_on(state) and (at := cursor.peek()) is not None:
             position, task = at
             if task.action == "meta":
                 await meta.act(self, position, task, [state])

@@ -43,7 +43,8 @@ async def insert(
     for outcome in outcomes:
         if outcome.status in ("failed", "unreachable"):
             continue
-        for result, scope in outcome.items:
+        for ran in outcome.items:
+            result = ran.result
             found = result.pop("_include", None)
             if found is None:
                 continue
@@ -51,7 +52,6 @@ async def insert(
             key = json.dumps([found, front], sort_keys=True, default=str)
             inclusion = inclusions.setdefault(key, _Inclusion(found, front, result.get(_loop_variable(task))))
             inclusion.states += sharing if sharing is not None else [outcome.state]
-            del scope
     ways: dict[str, list[tuple[int, Block]]] = {}
     for order, inclusion in enumerate(inclusions.values()):
         block = _read(batch, position, task, inclusion)

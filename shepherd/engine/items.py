@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from shepherd import actions, sources
 from shepherd.engine import results
 from shepherd.engine.step import NeedsTurn
-from shepherd.errors import ShepherdError, Unreachable
+from shepherd.engine.values import truth
+from shepherd.errors import ShepherdError, TemplateError, Unreachable
 from shepherd.spec import load_spec
 from shepherd.templating import Layer, is_template
 
@@ -108,10 +109,12 @@ class Items:
 
     def done(self, result: Result) -> None:
         """The item that was handed out is judged: those behind it see what it left."""
-        facts = result.get("ansible_facts")
-        new = dict(facts) if isinstance(facts, Mapping) else {}
-        if self._execution.task.register:
-            new[self._execution.task.register] = result
+        execution = self._execution
+        task, facts = execution.task, result.get("ansible_facts")
+        another = execution.delegate is not None and truth(task.settings.delegate_facts)  # whose facts they are
+        new = dict(facts) if isinstance(facts, Mapping) and not another else {}
+        if task.register:
+            new[task.register] = result
         self._left = {**self._left, **new} if new else self._left
 
     async def close(self) -> None:
@@ -147,6 +150,9 @@ class Items:
             raise
         except Unreachable as error:
             return {"unreachable": True, "changed": False, "msg": error.render()}
+        except TemplateError as error:  # the task is wrong as it is written, so that no item behind it is sent
+            self._held = True
+            return results.complete(results.failure(error.render(), _wrong=True))
         except ShepherdError as error:
             return results.complete(results.failure(error.render()))
 
@@ -158,6 +164,8 @@ def independent(execution: Execution) -> bool:
     if control is None or control.pause is not None or control.break_when:
         return False
     if task.until or task.retries is not None or task.background is not None or is_template(task.action):
+        return False
+    if any(is_template(name) for name in task.notify):
         return False
     if settings.timeout is not None or run.options.task_timeout or settings.delegate_to is not None:
         return False

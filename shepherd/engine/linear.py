@@ -29,6 +29,7 @@ class Batch:
         self.run = run
         self.play = play
         self.states = states
+        self.plan = plan
         self.cursors = {state.name: Cursor(plan) for state in states}
         self.handlers = Handlers(play, lambda task: self._name(task, states[0]))
         self.force_handlers = force_handlers
@@ -50,13 +51,18 @@ class Batch:
                     self.cursors[state.name].advance()
         return not self.ended
 
+    def join(self, state: HostState) -> None:
+        """A host begins the play later than the others."""
+        self.states.append(state)
+        self.cursors[state.name] = Cursor(self.plan)
+
     def _next(self) -> tuple[Position, Task, list[HostState]] | None:
         """The lowest position at which a host stands, its task, and the hosts that stand there."""
         lowest: Position | None = None
         task: Task | None = None
         states: list[HostState] = []
         for state in self.states:
-            at = self.cursors[state.name].peek()
+            at = None if state.unreachable else self.cursors[state.name].peek()
             if at is None:
                 continue
             if lowest is None or at[0] < lowest:
@@ -132,14 +138,15 @@ class Batch:
             counts["unreachable"] += 1
             state.unreachable = True
             for each in sharing:
-                self.cursors[each.name].end()
+                cursor = self.cursors[each.name]
+                (cursor.advance if each is state else cursor.end)()
             return True
         if status == "failed" and not outcome.ignored:
             return self._failed(outcome, task, sharing)
         if status == "skipped":
             counts["skipped"] += 1
         else:
-            counts["ok"] += max(sum("_include" in result for result, _ in outcome.items), 1)
+            counts["ok"] += max(sum("_include" in ran.result for ran in outcome.items), 1)
             counts["changed"] += bool(outcome.result.get("changed"))
         counts["ignored"] += outcome.ignored
         for each in sharing:
@@ -171,18 +178,13 @@ class Batch:
             cursor.finish_with(Block((flush(self.play),)))
 
     def _notify(self, outcome: Outcome, task: Task, sharing: list[HostState]) -> None:
-        run = self.run
-        for result, scope in outcome.items:
-            if not result.get("changed"):
-                continue
-            for written in task.notify:
-                rendered = run.templates.render(written, scope)
-                for name in rendered if isinstance(rendered, list) else [rendered]:
-                    for state in sharing:
-                        try:
-                            self.handlers.notify(state.name, str(name))
-                        except ShepherdError as error:
-                            raise ShepherdError(error.message, origin=task.origin, hint=error.hint) from None
+        for ran in outcome.items:
+            for name in ran.notified if ran.result.get("changed") else ():
+                for state in sharing:
+                    try:
+                        self.handlers.notify(state.name, name)
+                    except ShepherdError as error:
+                        raise ShepherdError(error.message, origin=task.origin, hint=error.hint) from None
 
     def _consequences(self, task: Task, states: list[HostState]) -> None:
         """any_errors_fatal and max_fail_percentage: the other hosts of the batch stop too."""
@@ -219,7 +221,7 @@ class Batch:
         return True
 
     def _name(self, task: Task, state: HostState) -> str:
-        name = task.name or task.action
+        name = task.called
         if "{" not in name:
             return name
         try:
@@ -230,7 +232,7 @@ class Batch:
     def title(self, task: Task, state: HostState) -> str:
         """The task's name as people see it: rendered, behind its role's."""
         name = self._name(task, state)
-        return f"{task.role.name} : {name}" if task.role else name
+        return f"{task.role.name} : {name}" if task.role and task.name else name
 
     def say(self, level: str, text: str, state: HostState | None = None) -> None:
         self.run.emit(Message(level, text, state.name if state else None))

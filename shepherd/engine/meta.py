@@ -80,7 +80,15 @@ async def _clear_facts(batch: Batch, _: Position, __: Task, states: list[HostSta
 
 
 async def _clear_host_errors(batch: Batch, _: Position, __: Task, states: list[HostState]) -> None:
-    for state in batch.states:
+    """Hosts that could not be reached go on where they were, or begin the play; those that failed, the next one."""
+    taking_part = batch.run.taking_part
+    away, taking_part.away = taking_part.away, []
+    for state in away:
+        if not state.failed:
+            batch.join(state)
+    for state in (*batch.states, *away):
+        if state.failed:
+            taking_part.ended.add(state.name)
         state.failed = state.unreachable = False
     _advance(batch, states)
 

@@ -82,7 +82,8 @@ def _gathering(play: Play) -> Task:
         origin=play.origin,
         name="Gathering Facts",
         settings=Settings(
-            tags=settings.tags | {"always"},
+            when=settings.when,  # of import_playbook
+            tags=settings.tags or frozenset({"always"}),
             environment=settings.environment,
             module_defaults=settings.module_defaults,
             become=settings.become,

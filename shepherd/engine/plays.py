@@ -44,8 +44,10 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     pattern = run.templates.render(play.hosts, scope)
     hosts = run.inventory.select(pattern, run.options.limit)
     name = _name(run, play, pattern)
+    run.taking_part = TakingPart([state for host in hosts if (state := run.state(host.name))])
     states = [state for host in _ordered(run, play, hosts) if (state := run.state(host.name)) and not state.out]
-    run.taking_part = TakingPart([state.name for state in states])
+    for state in states:
+        run.variables.read_inventory(state)
     if not hosts:
         run.emit(PlayStart(name, [], run.options.check))
         run.emit(NoHosts(name, str(pattern)))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.engine.step import Step
 from shepherd.engine.values import seconds, truth
-from shepherd.errors import ParseError
+from shepherd.errors import ParseError, UndefinedVariable
+from shepherd.playbook.settings import nearest_defaults
 from shepherd.spec import Spec, canonical, load_spec
 from shepherd.templating import Scope, drop_omitted, is_template
 
@@ -22,6 +23,7 @@ def step(execution: Execution, scope: Scope) -> Step:
     run, task = execution.run, execution.task
     settings, render = task.settings, run.templates.render
     spec, args = _options(run, task, scope)
+    execution.action = spec.name
 
     def chosen(written: Any, otherwise: bool) -> bool:
         return otherwise if written is None else truth(render(written, scope))
@@ -56,9 +58,8 @@ def _options(run: Run, task: Task, scope: Scope) -> tuple[Spec, dict[str, Any]]:
     static = (
         task.args_template is None and not task.settings.module_defaults and not named and not _templated(task.args)
     )
-    written: dict[str, Any] = {}
-    for layer in task.settings.module_defaults:
-        written.update(drop_omitted(render(layer.get(spec.name) or {}, scope)))
+    defaults = render(nearest_defaults(task.settings, spec.name), scope)
+    written: dict[str, Any] = drop_omitted(defaults) if defaults else {}
     if task.args_template is not None:
         more = render(task.args_template, scope)
         if not isinstance(more, Mapping):
@@ -75,13 +76,27 @@ def _options(run: Run, task: Task, scope: Scope) -> tuple[Spec, dict[str, Any]]:
 def _environment(task: Task, scope: Scope) -> dict[str, str]:
     merged: dict[str, str] = {}
     for written in task.settings.environment:
-        layers = scope.templates.render(written, scope)
+        layers = _known(written, scope) if task.action == "setup" else scope.templates.render(written, scope)
         for layer in layers if isinstance(layers, list) else [layers]:
             if isinstance(layer, Mapping):
                 merged.update({str(name): str(value) for name, value in drop_omitted(layer).items()})
             elif layer:
                 raise ParseError(f"environment is a {type(layer).__name__}, not a mapping", origin=task.origin)
     return merged
+
+
+def _known(written: Any, scope: Scope) -> Any:
+    """An environment for fact gathering, without what is made of the environment that it is about to find out."""
+    if not isinstance(written, Mapping):
+        return scope.templates.render(written, scope)
+    found = {}
+    for name, value in written.items():
+        try:
+            found[name] = scope.templates.render(value, scope)
+        except UndefinedVariable as error:
+            if error.name != "ansible_env":
+                raise
+    return found
 
 
 def _templated(value: Any) -> bool:

@@ -23,7 +23,7 @@ async def ask(play: Play, run: Run) -> dict[str, Any]:
         if name in run.options.extra_vars:
             continue
         answer = await _one(prompt, run.emit)
-        if prompt.get("encrypt"):
+        if prompt.get("encrypt") and answer is not None:
             scope = run.variables.play_scope(None, play)
             options = {key: prompt[key] for key in ("salt",) if key in prompt}
             arguments = "".join(f", {key}={value!r}" for key, value in options.items())
@@ -32,16 +32,22 @@ async def ask(play: Play, run: Run) -> dict[str, Any]:
     return answers
 
 
-async def _one(prompt: Any, emit: Emit) -> str:
+async def _one(prompt: Any, emit: Emit) -> str | None:
     text = str(prompt.get("prompt") or prompt["name"])
     default = prompt.get("default")
     private = prompt.get("private", True)
     if not sys.stdin.isatty():
         if default is None:
-            raise ShepherdError(
-                f"vars_prompt {prompt['name']!r} has no default, and there is no terminal to ask at",
-                hint=f"give it with -e '{prompt['name']}=…'",
-            )
+            name = prompt["name"]
+            if prompt.get("encrypt"):  # the hash of nothing would be an account without a password
+                raise ShepherdError(
+                    f"vars_prompt {name!r} has no default to hash, and there is no terminal to ask at",
+                    hint=f"give the hash with -e '{name}=…'",
+                )
+            # a playbook may do without it, and is played by cron
+            text = f"{name}: there is no terminal to ask at, so it is null; give it with -e '{name}=…'"
+            emit(Message("warning", text))
+            return None
         return str(default)
     question = f"{text} [{default}]: " if default is not None and not private else f"{text}: "
     while True:

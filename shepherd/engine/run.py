@@ -31,11 +31,13 @@ EXIT_UNREACHABLE = 4
 
 
 class TakingPart:
-    """The hosts of the play under way, and those among them that `end_host` sent home."""
+    """The hosts of the play under way in the inventory's order, those among them that went home before its end
+    (`end_host`, or a failure forgiven for later plays), and those that were out before it began."""
 
-    def __init__(self, hosts: list[str]) -> None:
-        self.hosts = hosts
+    def __init__(self, states: list[HostState]) -> None:
+        self.hosts = [state.name for state in states]
         self.ended: set[str] = set()
+        self.away = [state for state in states if state.out]
 
 
 class Run:
@@ -151,10 +153,12 @@ class Run:
             await asyncio.to_thread(syntax.check, playbooks, self.templates)
 
     def exit_code(self) -> int:
-        """As Ansible's: 4 where a host could not be reached, 2 where one failed, else 0."""
-        if any(state.counts["failed"] for state in self._states.values()):
-            return EXIT_FAILED
-        return EXIT_UNREACHABLE if any(state.counts["unreachable"] for state in self._states.values()) else 0
+        """As Ansible's: 4 where a host could not be reached, else 2 where one failed, else 0. What was forgiven
+        (`clear_host_errors`) does not count."""
+        states = self._states.values()
+        if any(state.unreachable for state in states):
+            return EXIT_UNREACHABLE
+        return EXIT_FAILED if any(state.failed for state in states) else 0
 
     def recap(self, *, interrupted: bool = False) -> Recap:
         hosts = {name: dict(state.counts) for name, state in sorted(self._states.items()) if any(state.counts.values())}

@@ -60,6 +60,10 @@ class Variables:
     def refresh_inventory(self) -> None:
         self._inventory.clear()
 
+    def read_inventory(self, state: HostState) -> None:
+        """Read the host's variables now. Raises ParseError for a file that cannot be understood."""
+        self._base(state)
+
     def host_scope(self, state: HostState) -> Scope:
         """A host's variables outside any play, as `hostvars` shows them."""
         return Scope(

@@ -9,6 +9,7 @@ from shepherd import actions, sources
 from shepherd.errors import ShepherdError
 from shepherd.playbook.model import Block, Task
 from shepherd.spec import load_spec
+from shepherd.templating import is_template
 from shepherd.transport import prepare
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _certain(block: Block, run: Run) -> Iterator[Source]:
     for item in block.tasks:
         if isinstance(item, Block):
             yield from _certain(item, run)
-        elif not item.settings.when:
+        elif not item.settings.when and not is_template(item.action):
             spec = load_spec(item.action, run.library)
             runs = spec.document.get("runs", spec.name)
             if spec.document.get("runs_on") != "controller":
@@ -78,4 +79,4 @@ def _first(plan: Block) -> Task | None:
 def _reaches_host(task: Task) -> bool:
     settings = task.settings
     certain = not settings.when and task.loop is None and settings.delegate_to is None and settings.run_once is None
-    return certain and actions.find(task.action) is None
+    return certain and not is_template(task.action) and actions.find(task.action) is None

@@ -137,6 +137,16 @@ class Task(NamedTuple):
     params: tuple[Mapping[str, Any], ...] = ()
     written: str = ""
 
+    @property
+    def called(self) -> str:
+        """What its answers are filed under: its name as written, else its module's and that of a role."""
+        if self.name:
+            return self.name
+        module = self.written or self.action
+        if self.action == "include_role":
+            return f"{module} : {self.args.get('name') or self.args.get('role')}"
+        return f"{self.role.name} : {module}" if self.role else module
+
     def __eq__(self, other: object) -> bool:
         return self is other
 

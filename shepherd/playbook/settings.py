@@ -36,13 +36,17 @@ def merge(outer: Settings, own: Mapping[str, Any], origin: Origin, library: Sequ
 
 def defaults_for(settings: Settings, action: str) -> dict[str, Any] | None:
     """The options that module_defaults give a module, unrendered. None where a template makes that unknown."""
-    found: dict[str, Any] = {}
-    for layer in settings.module_defaults:
-        options = layer.get(action) or {}
-        if isinstance(options, str):
-            return None
-        found.update(options)
-    return found
+    options = nearest_defaults(settings, action)
+    return None if isinstance(options, str) else options
+
+
+def nearest_defaults(settings: Settings, action: str) -> Any:
+    """As they are written nearest to the task: those of what stands around it are replaced whole, so that an empty
+    mapping takes them away. A mapping, or a template that gives one."""
+    for layer in reversed(settings.module_defaults):
+        if action in layer:
+            return layer[action]
+    return {}
 
 
 def module_defaults(written: Any, origin: Origin, library: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 
 from shepherd.errors import ShepherdError, TemplateError, UndefinedVariable, nearest
@@ -15,6 +16,7 @@ from shepherd.templating.files import HEADER
 from shepherd.templating.undefined import Unresolved
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from shepherd.templating.scope import Scope
@@ -127,6 +129,18 @@ def _known(error: Unresolved, scope: Scope) -> str | None:
     if isinstance(error.owner, Mapping):
         return nearest(name, (key for key in error.owner if isinstance(key, str)))
     return None
+
+
+def unknown_names(parsed: nodes.Template, source: str, templates: Templates) -> Iterator[TemplateError]:
+    """What is wrong with the filters and tests that `parsed`, made of `source`, names."""
+    environment = templates.environment
+    for kind, node_type, table in (
+        ("filter", nodes.Filter, environment.filters),
+        ("test", nodes.Test, environment.tests),
+    ):
+        for node in parsed.find_all(node_type):
+            if node.name not in table:
+                yield _unknown(f"No {kind} named {node.name!r} found.", _advanced(source, node.lineno), templates)
 
 
 def _unknown(message: str, origin: Origin | None, templates: Templates) -> TemplateError:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shepherd.templating.environment import Environment, Template
     from shepherd.templating.lookups import Lookup
 
-__all__ = ["DelimitersInCondition", "TemplateOptions", "Templates", "is_template"]
+__all__ = ["DelimitersInCondition", "TemplateOptions", "Templates", "UnknownName", "is_template"]
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}\n?\Z", re.ASCII)
 _KEYWORDS = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"])
@@ -27,6 +27,10 @@ _Program = Callable[[Scope], Any]
 
 class DelimitersInCondition(UserWarning):
     """`when: "{{ x }}"`: works, but the braces are not needed and the value is evaluated twice."""
+
+
+class UnknownName(UserWarning):
+    """A filter or test that nobody has. Not an error before it is met: the task may never run."""
 
 
 def is_template(value: Any) -> bool:
@@ -92,13 +96,13 @@ class Templates:
             self.compiled.save()
 
     def check(self, text: str) -> None:
-        """Parse a template, and render nothing: bad syntax is met before anything runs. Raises TemplateError."""
+        """Parse a template, and render nothing: bad syntax is met before anything runs. Raises TemplateError.
+
+        Warns of filters and tests that do not exist.
+        """
         if text in self._programs or _VARIABLE.match(text) or not is_template(text):
             return
-        try:
-            self.environment.parse(text)
-        except Exception as error:  # noqa: BLE001  # as in render
-            raise self._explained(error, text, Scope((), self)) from None
+        self._parse(text, text)
 
     def check_condition(self, text: str) -> None:
         """As `check`, for the bare expression of a condition."""
@@ -107,10 +111,17 @@ class Templates:
             return
         if text in self._expressions or text.isidentifier():
             return
+        self._parse("{{ " + text + "\n}}", text)
+
+    def _parse(self, template: str, written: str) -> None:
+        from shepherd.templating.explain import unknown_names
+
         try:
-            self.environment.parse("{{ " + text + "\n}}")
+            parsed = self.environment.parse(template)
         except Exception as error:  # noqa: BLE001  # as in render
-            raise self._explained(error, text, Scope((), self)) from None
+            raise self._explained(error, written, Scope((), self)) from None
+        for unknown in unknown_names(parsed, written, self):
+            warnings.warn(UnknownName(unknown.render()), stacklevel=2)
 
     # --- values ---
 

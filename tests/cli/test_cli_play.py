@@ -58,6 +58,58 @@ def test_exit_codes(folder: Path) -> None:
     assert _play(folder, "-l", "h1", "-e", "ansible_connection=ssh ansible_port=1 ansible_host=127.0.0.1").code == 4
 
 
+def test_an_error_in_a_template_ends_the_loop(folder: Path) -> None:
+    (folder / "play.yml").write_text(
+        "- hosts: h1\n  gather_facts: false\n  tasks:\n"
+        "  - command: touch {{ item }}{{ nothing if item == 'b' else '' }}\n    loop: [a, b, c]\n"
+    )
+    said = _play(folder)
+    assert said.code == 2
+    assert "(item=b)" in said.out
+    assert "'nothing' is undefined" in said.out
+    assert ((folder / "a").exists(), (folder / "c").exists()) == (True, False)
+
+
+def test_a_question_without_a_terminal_is_null_and_said(folder: Path) -> None:
+    (folder / "play.yml").write_text(
+        "- hosts: h1\n  gather_facts: false\n  vars_prompt: [{name: drink}]\n"
+        "  tasks:\n  - assert: {that: drink is none}\n"
+    )
+    said = _play(folder)
+    assert said.code == 0, said.both
+    assert said.err.count("no terminal to ask at") == 1
+    assert "-e 'drink=" in said.err
+
+
+def test_nothing_is_never_hashed(folder: Path) -> None:
+    (folder / "play.yml").write_text("- hosts: h1\n  vars_prompt: [{name: secret, encrypt: sha512_crypt}]\n")
+    said = _play(folder)
+    assert said.code == 1
+    assert "'secret' has no default to hash" in said.err
+
+
+NAMES = """- hosts: h1
+  gather_facts: false
+  tasks:
+  - debug: {msg: "{{ 'x' | uper }}"}
+    when: false
+  - debug: {msg: fine}
+    when: "'x' is mach('x') or true"
+    tags: run
+"""
+
+
+@pytest.mark.parametrize("words", [["--skip-tags", "run"], ["--syntax-check"]])
+def test_unknown_filters_and_tests_are_named_before_a_task_meets_them(folder: Path, words: list[str]) -> None:
+    (folder / "play.yml").write_text(NAMES)
+    said = _play(folder, *words)
+    assert said.code == 0, said.both
+    for name, hint, place in (("filter 'uper'", "'upper'", "4:18"), ("test 'mach'", "'match'", "7:11")):
+        assert said.err.count(f"unknown {name}") == 1, said.err
+        assert f"did you mean {hint}?" in said.err
+        assert f"play.yml:{place}\n" in said.err
+
+
 def test_recap_has_the_layout_that_programs_read(folder: Path) -> None:
     assert _play(folder).out.endswith(
         f"PLAY RECAP {'*' * 69}\n"

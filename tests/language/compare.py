@@ -19,6 +19,7 @@ OPTIONS = {  # words of the command line that some cases need
     "limit": ["--limit", "web:!h2"],
     "start_at": ["--start-at-task", "the third"],
     "force_handlers": ["--force-handlers"],
+    "play_tags": ["--tags", "harvest,always_asked"],
 }
 
 

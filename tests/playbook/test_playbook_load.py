@@ -188,7 +188,7 @@ def test_what_blocks_say_holds_inside(tmp_path: Path) -> None:
     assert inner.settings.when == ("block", "inner", "innermost")
     assert rescue.settings.when == always.settings.when == ("block",)
     assert defaults_for(outside.settings, "debug") == {"msg": "play", "verbosity": 1}
-    assert defaults_for(inside.settings, "debug") == {"msg": "task", "verbosity": 1}
+    assert defaults_for(inside.settings, "debug") == {"msg": "task"}
     block = found.tasks.tasks[1]
     assert isinstance(block, Block)
     assert (block.name, len(block.tasks), len(block.rescue), len(block.always)) == ("the block", 2, 1, 1)
