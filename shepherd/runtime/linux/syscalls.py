@@ -32,6 +32,8 @@ PR_CAPBSET_DROP = 24  # <linux/prctl.h>
 # <asm/unistd.h>; a machine that uses the generic table has the same number as the others that do
 _PIVOT_ROOT = {"x86_64": 155, "i686": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}
 _PIVOT_ROOT_GENERIC = 41  # aarch64, riscv64, loongarch64
+_SECCOMP = {"x86_64": 317, "i686": 354, "armv7l": 383, "ppc64le": 358, "s390x": 348}
+_SECCOMP_GENERIC = 277
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -81,3 +83,20 @@ def drop_capability(number: int) -> None:
 def syncfs(fd: int) -> None:
     """Write what the file system that `fd` is on has in memory to its device (syncfs(2))."""
     _checked(_libc.syncfs(ctypes.c_int(fd)))
+
+
+def prctl(option: int, value: int, second: int = 0) -> None:
+    """prctl(2) with one argument or two."""
+    zero = ctypes.c_ulong(0)
+    _checked(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), ctypes.c_ulong(second), zero, zero))
+
+
+def capset(header: bytes, data: bytes) -> None:
+    """The capabilities of this thread: a __user_cap_header_struct and its data (capset(2))."""
+    _checked(_libc.capset(header, data))
+
+
+def seccomp(operation: int, flags: int, arguments: bytes) -> int:
+    """seccomp(2): the descriptor of a listener where the flags ask for one, else 0."""
+    number = _SECCOMP.get(os.uname().machine, _SECCOMP_GENERIC)
+    return _checked(_libc.syscall(ctypes.c_long(number), ctypes.c_uint(operation), ctypes.c_uint(flags), arguments))
