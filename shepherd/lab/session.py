@@ -94,7 +94,7 @@ class LabSession:
 @contextmanager
 def opened(name: str, count: int, **wishes: bool) -> Iterator[LabSession]:
     """A lab of `count` hosts, and other wishes, that is down again afterwards, also when this process is killed."""
-    with tempfile.TemporaryDirectory(prefix="shepherd-lab-") as folder, _guarded(name):
+    with tempfile.TemporaryDirectory(prefix="shepherd-lab-") as folder, _guarded(name, folder):
         lab, _started = up(count, name=name, wishes=Wishes(inventory=f"{folder}/inventory", **wishes))
         try:
             yield LabSession(lab)
@@ -103,15 +103,15 @@ def opened(name: str, count: int, **wishes: bool) -> Iterator[LabSession]:
 
 
 @contextmanager
-def _guarded(name: str) -> Iterator[None]:
-    """Take the lab down when this process ends before it could.
+def _guarded(name: str, folder: str) -> Iterator[None]:
+    """Take the lab down, and the folder away, when this process ends before it could.
 
     A shell waits for the end of its input, which the kernel brings about however we end; it is cheap, and in a
     session of its own, out of Ctrl-C's reach.
     """
     last_resort = [sys.executable, "-m", "shepherd.lab", "down", "--name", name]
     guard = subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r done || exec "$@"', "sh", *last_resort],
+        ["/bin/sh", "-c", 'read -r done || { "$@"; rm -rf -- "$0"; }', folder, *last_resort],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

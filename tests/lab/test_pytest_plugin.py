@@ -84,7 +84,9 @@ def test_every_worker_has_its_own(name, tmp_path):
 @pytest.mark.lab
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 def test_labs_are_down_when_the_session_dies(how, name, tmp_path):
-    process = play(tmp_path, "-k", "another", HANG="1")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = play(tmp_path, "-k", "another", HANG="1", TMPDIR=str(temporary))
     while not list((tmp_path / "seen").iterdir()) and process.poll() is None:
         time.sleep(0.01)
     (lab,) = seen(tmp_path)
@@ -92,6 +94,6 @@ def test_labs_are_down_when_the_session_dies(how, name, tmp_path):
     getattr(process, how)()
     process.communicate(timeout=30)
     deadline = time.monotonic() + 30
-    while traces(lab, ours) and time.monotonic() < deadline:
+    while (traces(lab, ours) or list(temporary.glob("shepherd-lab-*"))) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert traces(lab, ours) == []
+    assert traces(lab, ours) == [] and list(temporary.glob("shepherd-lab-*")) == []
