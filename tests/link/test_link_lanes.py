@@ -169,3 +169,49 @@ def test_uploads_stay_with_their_run(size, tmp_path):
                 assert (tmp_path / "file").read_bytes() == content
 
     go(main())
+
+
+STATE = """import os
+mask = os.umask(0)
+os.umask(mask)
+fds = len(os.listdir("/proc/self/fd"))
+ids = [*os.getresuid(), *os.getresgid(), *os.getgroups()]
+return {"umask": mask, "folder": os.getcwd(), "environment": dict(os.environ), "ids": ids, "fds": fds}"""
+
+# module → its options; @ is a folder of the test's
+TIDY = {
+    "blockinfile": {"path": "@/file", "block": "a"},
+    "copy": {"dest": "@/copy", "mode": "0600"},
+    "file": {"path": "@/folder/inner", "state": "directory", "mode": "0700"},
+    "find": {"paths": "@", "recurse": True},
+    "group": {"name": "root"},
+    "lineinfile": {"path": "@/file", "line": "b"},
+    "ping": {},
+    "replace": {"path": "@/file", "regexp": "a", "replace": "c"},
+    "slurp": {"src": "@/file"},
+    "stat": {"path": "@/file", "get_mime": False, "get_attributes": False},
+    "tempfile": {"path": "@"},
+    "user": {"name": "root"},
+    "wait_for": {"path": "@/file"},
+}
+
+
+@pytest.mark.parametrize("name", TIDY)
+def test_a_module_leaves_its_process_as_it_found_it(name, probe, tmp_path):
+    (tmp_path / "file").write_text("a\n")
+    here = {key: str(tmp_path) + value[1:] for key, value in TIDY[name].items() if str(value).startswith("@")}
+    args = load_spec(name).normalise({**TIDY[name], **here})
+    upload = b"content" if name == "copy" else None
+    if upload:
+        args["_size"] = len(upload)
+
+    async def main():
+        async with linked() as link:
+            state = probe(STATE, name="state")
+            fresh = await link.run(state, {})
+            for _ in range(2):
+                result = await link.run(own(name), dict(args), upload=upload)
+                assert not result.get("failed"), result
+                assert await link.run(state, {}) == fresh
+
+    go(main())
