@@ -140,6 +140,14 @@ CONNECTION = (
         "give up connecting after this long",
     ),
     Setting(
+        "alive_interval",
+        (),
+        ("SHEPHERD_ALIVE_INTERVAL",),
+        15.0,
+        seconds,
+        help="ask a silent host for a sign of life after this long; the fourth time it is unreachable; 0: never",
+    ),
+    Setting(
         "ssh_common_args",
         ("--ssh-common-args",),
         ("ANSIBLE_SSH_COMMON_ARGS",),

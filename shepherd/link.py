@@ -402,7 +402,8 @@ class Link:
     def _closed(self) -> None:
         self._greet(False)
         self._fail(
-            Unreachable(
+            self._pipe.silent()
+            or Unreachable(
                 f"the connection to {self.host} ended{self._heard()}",
                 hint="the network, a restart, or its sshd; what was running there is ended: run the play again",
             )
@@ -448,6 +449,9 @@ class RelayPipe:
     @property
     def errors(self) -> bytes:
         return str(self._end.get("stderr", "")).encode("utf-8", "surrogateescape")
+
+    def silent(self) -> Unreachable | None:
+        return self._link._pipe.silent()
 
     async def wait(self) -> int | None:
         """The exit status. Raises RemoteError where the command was refused."""

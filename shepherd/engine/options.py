@@ -27,6 +27,7 @@ class Options(NamedTuple):
     private_key_file: str | None = None
     ssh_args: tuple[str, ...] = ()
     timeout: float = 10.0
+    alive_interval: float = 15.0
     task_timeout: float = 0.0
     host_key_checking: bool = True
     connection_password: Secret | None = None

@@ -86,6 +86,7 @@ def route(name: str, scope: Scope, settings: Settings, templates: Templates, opt
         private_key_file=str(key) if key is not None and kind == "ssh" else None,
         ssh_args=(*options.ssh_args, *_words(scope)) if kind == "ssh" else (),
         timeout=seconds(f"{name}: timeout", first(variable("timeout"), options.timeout)),
+        alive_interval=options.alive_interval,
         host_key_checking=truth(first(checking, options.host_key_checking)),
         directory=str(scope["playbook_dir"]) if kind == "local" else None,
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shepherd.errors import Unreachable
+
 
 class Endpoint(NamedTuple):
     """Where and how to connect. Hashable: one connection is kept for each distinct endpoint.
@@ -24,6 +26,7 @@ class Endpoint(NamedTuple):
     private_key_file: str | None = None
     ssh_args: tuple[str, ...] = ()
     timeout: float = 10.0  # seconds to connect
+    alive_interval: float = 15.0  # seconds; see heartbeat.py; 0 is off, and a ServerAliveInterval wins
     host_key_checking: bool = True
     directory: str | None = None  # of this machine: where local commands run
 
@@ -47,6 +50,9 @@ class Pipe(Protocol):
     @property
     def errors(self) -> bytes:
         """What the command wrote to standard error so far (the last 64 KiB)."""
+
+    def silent(self) -> Unreachable | None:
+        """The error, where the connection was given up because nothing was heard any more."""
 
     async def wait(self) -> int | None:
         """The exit status once the command has ended; None where the connection broke first."""

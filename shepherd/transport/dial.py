@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import Unreachable
+from shepherd.transport.heartbeat import INTERVAL
 from shepherd.transport.ssh_errors import Transient
 
 if TYPE_CHECKING:
     from shepherd.transport.ssh_settings import Settings
 
-ALIVE_INTERVAL = 15  # seconds between the kernel's looks at an idle peer, where no ServerAliveInterval is set
 
 _ADVICE = {
     errno.ECONNREFUSED: "the machine answers, but nothing listens on that port: is sshd running, is the port right?",
@@ -58,7 +58,7 @@ async def dial(settings: Settings) -> socket.socket:
 
 
 def _prepare(sock: socket.socket, settings: Settings) -> None:
-    interval = max(int(settings.alive_interval), 1) if settings.alive_interval else ALIVE_INTERVAL
+    interval = max(int(settings.alive_interval or INTERVAL), 1)
     count = max(settings.alive_count, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -67,7 +67,8 @@ def _prepare(sock: socket.socket, settings: Settings) -> None:
         ("TCP_KEEPALIVE", interval),  # macOS's name for it
         ("TCP_KEEPINTVL", interval),
         ("TCP_KEEPCNT", count),
-        ("TCP_USER_TIMEOUT", 1000 * interval * (count + 1)),  # for what was sent and never acknowledged; milliseconds
+        # milliseconds, for what was sent and never acknowledged; after heartbeat.py, which has more to say
+        ("TCP_USER_TIMEOUT", 1000 * interval * (count + 2)),
     ):
         option = getattr(socket, name, None)
         if option is not None:

@@ -112,6 +112,9 @@ class FakePipe:
     def errors(self) -> bytes:
         return b""
 
+    def silent(self) -> None:
+        """It never is."""
+
     async def wait(self) -> int | None:
         return None
 

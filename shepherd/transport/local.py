@@ -128,6 +128,9 @@ class LocalPipe:
     def errors(self) -> bytes:
         return bytes(self._errors)
 
+    def silent(self) -> None:
+        """This machine is always there."""
+
     async def wait(self) -> int | None:
         return await asyncio.shield(self._ended)
 

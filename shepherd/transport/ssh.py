@@ -54,7 +54,7 @@ class SshTransport:
         if connection is None:
             raise Unreachable(f"{self.endpoint.host}: not connected")
         channel = await in_thread(_start, connection, command)
-        return SshPipe(channel, connection.lost)
+        return SshPipe(channel, connection.lost, connection.silent)
 
     def close(self) -> None:
         """End the connection. May be called twice."""

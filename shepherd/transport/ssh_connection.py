@@ -16,8 +16,10 @@ from shepherd.errors import Unreachable
 from shepherd.origin import printable
 from shepherd.transport import paramiko_lazily, proxy_command
 from shepherd.transport.dial import dial
+from shepherd.transport.heartbeat import Heartbeat
 from shepherd.transport.ssh_errors import Refused, Transient, about
-from shepherd.transport.threads import in_thread
+from shepherd.transport.ssh_pipe import room_below
+from shepherd.transport.threads import beside, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 # Handshakes at a time: each takes 4 ms of processor time here, and waits some 70 ms for the server.
 HANDSHAKES = 2 * (os.cpu_count() or 1) + 12
-ALIVE_INTERVAL = 15.0  # seconds; for a way that the kernel cannot watch, where no ServerAliveInterval is set
+AMPLE = 64 * 1024  # bytes free below: whoever sends a packet (32 KiB at most) does not wait, nor keep its lock
 PEEK = 255  # the length of an SSH banner (RFC 4253, 4.2)
 
 
@@ -40,11 +42,14 @@ class Connection:
         self._release = release
         self._reason = ""
         self._closed = False
-        self._watch: asyncio.Task[None] | None = None
-        _state().connections.add(self)
-        interval = settings.alive_interval or (0.0 if isinstance(client.sock, socket.socket) else ALIVE_INTERVAL)
-        if interval:
-            self._watch = asyncio.get_running_loop().create_task(self._watch_over(interval))
+        self._heard = client.heard
+        self._missed = 0  # beats since something was heard
+        self._silent = False
+        state = _state()
+        state.connections.add(self)
+        self._heartbeat = state.heartbeat(settings.alive_interval) if settings.alive_interval else None
+        if self._heartbeat is not None:
+            self._heartbeat.watch(self)
 
     @property
     def alive(self) -> bool:
@@ -55,32 +60,54 @@ class Connection:
         if self._closed:
             return
         self._closed = True
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._heartbeat is not None:
+            self._heartbeat.forget(self)
         self.client.hang_up()
         self._release()
 
     def lost(self) -> Unreachable:
         """The error for a connection that broke, with the reason where there is one."""
+        silent = self.silent()
+        if silent is not None:
+            return silent
         if not self._reason:
             problem = self.client.get_exception()
             self._reason = getattr(problem, "strerror", None) or self.client.farewell
         reason = f": {self._reason.lower()}" if self._reason else ""
         return Unreachable(f"{self.settings.name}: the SSH connection to {self.settings.where} was lost{reason}")
 
-    async def _watch_over(self, interval: float) -> None:
-        """Ask for a sign of life every `interval` seconds; too few answers end the connection."""
-        patience = interval * max(self.settings.alive_count, 1)
-        while True:
-            await asyncio.sleep(interval)
-            try:
-                async with asyncio.timeout(patience):
-                    await in_thread(self.client.global_request, "keepalive@openssh.com")
-            except TimeoutError:
-                self._reason = f"no sign of life for {patience:g} seconds"
-            if self._reason or not self.alive:
-                self.client.hang_up()
-                return
+    def silent(self) -> Unreachable | None:
+        """The error, where the connection was given up because nothing was heard any more."""
+        if not self._silent:
+            return None
+        settings = self.settings
+        seconds = self._missed * settings.alive_interval
+        return Unreachable(
+            f"{settings.name}: nothing was heard from {settings.where} for {seconds:g} seconds, so the connection was "
+            "given up",
+            hint="the machine or the way to it is down, or drops packets; a task that was under way may still be "
+            "running there: look, then run the play again. For lines that are silent for longer, raise "
+            "ServerAliveInterval or ServerAliveCountMax in ssh_config",
+        )
+
+    def beat(self) -> bool:
+        """Called every alive_interval: hang up after too many without a packet, else ask for one."""
+        if not self.alive:
+            return False
+        heard = self.client.heard
+        if heard != self._heard:
+            self._heard, self._missed = heard, 0
+            return True
+        self._missed += 1
+        if self._missed > max(self.settings.alive_count, 1):
+            self._silent = True
+            self.client.hang_up()
+            return False
+        if room_below(self.client) >= AMPLE:
+            self.client.ask()
+        else:
+            beside(self.client.ask)
+        return True
 
 
 def close_all() -> None:
@@ -188,6 +215,10 @@ class _LoopState:
         self.handshakes = asyncio.Semaphore(HANDSHAKES)
         self.jumps: dict[Settings, _Shared] = {}
         self.connections: WeakSet[Connection] = WeakSet()
+        self._heartbeats: dict[float, Heartbeat] = {}
+
+    def heartbeat(self, interval: float) -> Heartbeat:
+        return self._heartbeats.setdefault(interval, Heartbeat(interval))
 
 
 _states: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState] = WeakKeyDictionary()

@@ -57,12 +57,16 @@ class Wakeup:
 
 
 class SshPipe:
-    """One exec channel. `lost` makes the error for a broken connection, with what is known of the reason."""
+    """One exec channel. `lost` makes the error for a broken connection, with what is known of the reason; `silent`
+    too, where it was given up because nothing was heard any more."""
 
-    def __init__(self, channel: Channel, lost: Callable[[], Unreachable]) -> None:
+    def __init__(
+        self, channel: Channel, lost: Callable[[], Unreachable], silent: Callable[[], Unreachable | None]
+    ) -> None:
         self._channel = channel
         self._buffers: Any = (channel.in_buffer, channel.in_stderr_buffer)
         self._lost = lost
+        self.silent = silent
         self._loop = asyncio.get_running_loop()
         self._errors = bytearray()
         self._turn = asyncio.Lock()  # writes keep their order
@@ -174,12 +178,15 @@ def close_channel(channel: Any) -> None:
 
 def room(channel: Any) -> int:
     """How many bytes can be sent on `channel` now without waiting: its window, and the free space below it."""
-    transport = channel.get_transport()
+    return min(room_below(channel.get_transport()), int(channel.out_window_size))
+
+
+def room_below(transport: Any) -> int:
+    """The same for what belongs to no channel."""
     if not transport.clear_to_send.is_set():  # keys are being exchanged anew
         return 0
     below = transport.sock
-    free = room(below) if hasattr(below, "get_transport") else _socket_room(below)
-    return min(free - _PACKET_OVERHEAD, int(channel.out_window_size))
+    return (room(below) if hasattr(below, "get_transport") else _socket_room(below)) - _PACKET_OVERHEAD
 
 
 def _socket_room(sock: socket.socket) -> int:

@@ -29,6 +29,13 @@ IDLE_CHECK = 1.0  # seconds between looks of the transport thread at whether it 
 
 
 class Packets(Packetizer):
+    heard = 0  # packets that came in
+
+    def read_message(self) -> Any:
+        found = super().read_message()
+        self.heard += 1
+        return found
+
     def start_handshake(self, timeout: float) -> None:
         """No timer thread for each handshake: `establish` keeps the time."""
 
@@ -55,6 +62,23 @@ class Client(paramiko.Transport):
     def _parse_disconnect(self, m: Any) -> None:
         m.get_int()
         self.farewell = printable(m.get_text())
+
+    @property
+    def heard(self) -> int:
+        """How many packets have come in: while it grows, the other side is alive."""
+        packets: Any = self.packetizer
+        return int(packets.heard)
+
+    def ask(self) -> None:
+        """Ask for a sign of life, and do not wait for it: any server answers a request, if only that it knows none.
+
+        paramiko's own `set_keepalive` wants no answer, and its `global_request` waits for one, in a thread.
+        """
+        message = paramiko.Message()
+        message.add_byte(paramiko.common.cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")
+        message.add_boolean(True)
+        self._send_user_message(message)  # type: ignore[attr-defined]  # not in its type stubs
 
     def hang_up(self) -> None:
         """End the connection and its thread. Never waits."""

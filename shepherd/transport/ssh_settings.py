@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shepherd.origin import Origin
 from shepherd.transport import ssh_config
+from shepherd.transport.heartbeat import INTERVAL
 from shepherd.transport.ssh_arguments import parse_arguments
 from shepherd.transport.ssh_errors import Refused
 from shepherd.transport.tokens import expand_command, expand_path, expand_tokens
@@ -53,7 +54,7 @@ class Settings:
     address_family: int = 0
     bind_address: str | None = None
     timeout: float = DEFAULT_TIMEOUT
-    alive_interval: float = 0.0  # ServerAliveInterval; 0 is off
+    alive_interval: float = INTERVAL  # seconds; 0 is off
     alive_count: int = 3
     compression: bool = False
     environment: tuple[tuple[str, str], ...] = ()
@@ -105,16 +106,27 @@ def settings_for(endpoint: Endpoint) -> Settings:
         if value is not None:
             lines.append(ssh_config.Directive(keyword, _quoted(str(value)), origin))
     arguments, file = parse_arguments(endpoint.ssh_args)
-    settings = _resolve(endpoint.host, endpoint.address, [*lines, *arguments], file, endpoint)
+    lines += arguments
+    settings = _resolve(endpoint.host, endpoint.address, lines, file, endpoint, alive=endpoint.alive_interval)
     if not endpoint.host_key_checking:
         return replace(settings, host_key_checking="no")
     return settings
 
 
 def _resolve(
-    name: str, address: str, first: Sequence[Directive], file: str | None, endpoint: Endpoint | None, depth: int = 0
+    name: str,
+    address: str,
+    first: Sequence[Directive],
+    file: str | None,
+    endpoint: Endpoint | None,
+    depth: int = 0,
+    *,
+    alive: float,
 ) -> Settings:
-    """The settings of a host, or with `depth` of a jump host, where `endpoint` is None."""
+    """The settings of a host, or with `depth` of a jump host, where `endpoint` is None.
+
+    `alive` is the run's own ServerAliveInterval, for hosts that ssh_config gives none; an explicit 0 there counts.
+    """
     local_user = _local_user()
     found = ssh_config.resolve(address, first=first, file=file, local_user=local_user)
     value = _Values(found)
@@ -140,7 +152,7 @@ def _resolve(
         timeout = value.seconds("connecttimeout") or timeout
     named = value.paths("identityfile", tokens)
     jump, proxy_command = _proxy(found, value, tokens)
-    via = _jump(jump, file, depth) if jump else None
+    via = _jump(jump, file, depth, alive) if jump else None
     return Settings(
         name=name,
         host=host,
@@ -151,7 +163,7 @@ def _resolve(
         address_family={"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(value.text("addressfamily"), 0),
         bind_address=value.text("bindaddress") or None,
         timeout=timeout,
-        alive_interval=value.seconds("serveraliveinterval"),
+        alive_interval=value.seconds("serveraliveinterval") if "serveraliveinterval" in found else alive,
         alive_count=value.number("serveralivecountmax", 3),
         compression=value.flag("compression", False),
         environment=_environment(found),
@@ -229,7 +241,7 @@ def _proxy(found: dict[str, list[str]], value: _Values, tokens: dict[str, str]) 
     return ("" if jump.lower() == "none" else expand_tokens(jump, tokens)), None
 
 
-def _jump(chain: str, file: str | None, depth: int) -> Settings:
+def _jump(chain: str, file: str | None, depth: int, alive: float) -> Settings:
     """The last jump host of `[user@]host[:port],…`, which is reached through the ones before it.
 
     A jump host takes its other settings from the configuration files alone, as with `ssh -J`.
@@ -248,7 +260,7 @@ def _jump(chain: str, file: str | None, depth: int) -> Settings:
         for keyword, text in (("user", user), ("port", port), ("proxyjump", before))
         if text
     ]
-    return _resolve(f"jump host {host}", host, lines, file, None, depth + 1)
+    return _resolve(f"jump host {host}", host, lines, file, None, depth + 1, alive=alive)
 
 
 def _checking(found: dict[str, list[str]], first: Sequence[Directive]) -> str:

@@ -43,6 +43,7 @@ class Fleet:
     def __init__(self, lab: LabSession, folder: Path) -> None:
         self.lab = lab
         self.folder = folder
+        self.settings: dict[str, str] = {}  # environment variables of ours
         self.first, self.second = lab.hosts[0], lab.hosts[1]
         self.vars: dict[str, dict[str, Any]] = {host.name: dict(host.vars) for host in (self.first, self.second)}
 
@@ -57,7 +58,7 @@ class Fleet:
     def _environment(self) -> dict[str, str]:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8"}
+        return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", **self.settings}
 
     def play(self, playbook: list[Any], *flags: str) -> Done:
         """Run it to its end, with JSON lines unless an --output is asked for."""

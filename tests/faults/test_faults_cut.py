@@ -9,7 +9,7 @@ import pytest
 from plays import Fleet, cut, eventually, finish, helpers, running, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from shepherd.lab.session import LabHost
 
@@ -68,6 +68,39 @@ def test_connection_cut_in_a_task(fleet: Fleet) -> None:
     assert f"the connection to {fleet.first.name} ended" in message
     assert "run the play again" in message
     assert done.last(fleet.second.name)["action"] == "ping"
+    assert eventually(lambda: not running(fleet.first, LONG))
+
+
+def _hang(host: LabHost, sessions: list[str]) -> None:
+    host.exec(["kill", "-STOP", *sessions])
+
+
+def _vanish(host: LabHost, _: list[str]) -> None:
+    host.exec(["ip", "link", "set", "eth0", "down"])
+
+
+@pytest.mark.parametrize("spoil", [_hang, _vanish])
+def test_a_host_that_falls_silent_in_a_task(fleet: Fleet, spoil: Callable[[LabHost, list[str]], None]) -> None:
+    """A machine that hangs, while its kernel answers; a network that is gone. Neither sends as much as a goodbye."""
+    fleet.settings["SHEPHERD_ALIVE_INTERVAL"] = "0.5"
+    long = tasks({"command": "{{ 'sleep 4' if inventory_hostname == other else long }}"}, {"ping": None})
+    with fleet.started(long, "-e", f"other={fleet.second.name}", "-e", f'{{"long": "{LONG}"}}') as process:
+        assert eventually(lambda: running(fleet.first, LONG))
+        sessions = running(fleet.first, r"sshd(-session)?: .*(@notty|\[priv\])")
+        try:
+            spoil(fleet.first, sessions)
+            done = finish(process)
+        finally:
+            fleet.first.exec(["ip", "link", "set", "eth0", "up"])
+            fleet.first.exec(["kill", "-CONT", *sessions], check=False)
+            fleet.first.exec(["kill", "-9", *sessions], check=False)  # what ClientAliveInterval is for, sooner
+    assert done.code == 4, done.out
+    last = done.last(fleet.first.name)
+    assert last["status"] == "unreachable"
+    address = fleet.vars[fleet.first.name]["ansible_host"]
+    for part in (f"{fleet.first.name}: nothing was heard from {address}", "for 2 seconds", "may still be running"):
+        assert part in last["result"]["msg"]
+    assert [result["status"] for result in done.results(fleet.second.name)] == ["changed", "ok"]
     assert eventually(lambda: not running(fleet.first, LONG))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from ssh_servers import Sshd, make_key
+from ssh_servers import Sshd, make_key, relay
 
 from shepherd.transport import Endpoint, keys, ssh_config
 
@@ -93,3 +96,28 @@ def endpoint(material):
         return Endpoint(**(options | changes))
 
     return make
+
+
+@pytest.fixture
+def front(sshd, known):
+    """A server behind a relay that can be made to freeze, or to reset its connection."""
+    server = sshd()
+    known(server)
+    frozen = threading.Event()
+    connections: list[socket.socket] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            connections.append(listening.accept()[0])
+            relay(connections[0], server.port, frozen)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield server, listening.getsockname()[1], frozen, connections
+    for connection in connections:
+        connection.close()
+    with contextlib.suppress(OSError):
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    listening.close()

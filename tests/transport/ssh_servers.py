@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ import pytest
 from shepherd.transport.ssh import SshTransport
 
 if TYPE_CHECKING:
+    import threading
+
     from shepherd.transport import Endpoint
 
 SSHD = "/usr/sbin/sshd"
@@ -162,3 +165,19 @@ def try_command(endpoint: Endpoint, command: str = "echo hello", **options) -> t
             transport.close()
 
     return asyncio.run(asyncio.wait_for(body(), 60))
+
+
+def relay(connection: socket.socket, port: int, frozen: threading.Event) -> None:
+    """Pass bytes between `connection` and `port` until either ends; once frozen keep both open and pass nothing."""
+    with connection, socket.create_connection(("127.0.0.1", port)) as onward:
+        while connection.fileno() >= 0:
+            if frozen.is_set():
+                time.sleep(0.01)
+                continue
+            # a closed socket is a ValueError to select, a reset one an OSError to recv
+            with contextlib.suppress(ValueError):
+                for ready in select.select([connection, onward], [], [], 0.05)[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    (onward if ready is connection else connection).sendall(data)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
-from ssh_servers import free_port, needs_sshd, run, try_command, wait_for
+from ssh_servers import free_port, needs_sshd, relay, run, try_command, wait_for
 
 from shepherd.errors import Unreachable
 from shepherd.transport import Endpoint
@@ -269,54 +267,6 @@ def test_a_write_under_way_when_the_connection_breaks(sshd, known, endpoint):
             transport.close()
 
     asyncio.run(asyncio.wait_for(body(), 30))
-
-
-def relay(connection: socket.socket, port: int, frozen: threading.Event) -> None:
-    """Pass bytes between `connection` and `port` until either ends; once frozen keep both open and pass nothing."""
-    with connection, socket.create_connection(("127.0.0.1", port)) as onward:
-        while connection.fileno() >= 0:
-            if frozen.is_set():
-                time.sleep(0.01)
-                continue
-            # a closed socket is a ValueError to select, a reset one an OSError to recv
-            with contextlib.suppress(ValueError):
-                for ready in select.select([connection, onward], [], [], 0.05)[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    (onward if ready is connection else connection).sendall(data)
-
-
-@pytest.fixture
-def front(sshd, known):
-    """A server behind a relay that can be made to freeze, or to reset its connection."""
-    server = sshd()
-    known(server)
-    frozen = threading.Event()
-    connections: list[socket.socket] = []
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            connections.append(listening.accept()[0])
-            relay(connections[0], server.port, frozen)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield server, listening.getsockname()[1], frozen, connections
-    for connection in connections:
-        connection.close()
-    with contextlib.suppress(OSError):
-        listening.shutdown(socket.SHUT_RDWR)
-    thread.join()
-    listening.close()
-
-
-def test_a_server_that_hangs_is_noticed_by_missing_signs_of_life(front, endpoint):
-    server, port, frozen, _ = front
-    arguments = ("-o", f"HostKeyAlias={server.address}", "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1")
-    transport = SshTransport(endpoint(server, port=port, ssh_args=arguments))
-    asyncio.run(asyncio.wait_for(broken(transport, frozen.set), 30))
 
 
 def test_a_connection_that_is_reset(front, endpoint):
