@@ -90,6 +90,7 @@ def changed(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 @pytest.mark.lab(hosts=3)
 @pytest.mark.systemd
 @pytest.mark.xdist_group("examples")
+@pytest.mark.timeout(400)  # one fetches lists and packages from the mirrors, four times
 def test_example(example: str, inventory: Path, tmp_path: Path) -> None:
     foretold = changes(played(example, inventory, tmp_path, "--check", "--diff"))
     first = changes(played(example, inventory, tmp_path))
