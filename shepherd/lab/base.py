@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -62,10 +64,24 @@ def _make(path: Path) -> None:
     sources = [*Path("/etc/apt").glob("sources.list"), *Path("/etc/apt/sources.list.d").glob("*.sources")]
     sources += Path("/etc/apt/sources.list.d").glob("*.list")
     command = ["mmdebstrap", "--variant=important", f"--include={','.join(PACKAGES)}", release["VERSION_CODENAME"]]
-    made = subprocess.run([*command, str(new), *map(str, sources)], capture_output=True, text=True, check=False)
+    # a group of its own, which ends whole: what goes on to write would be in the way of the next attempt
+    made = subprocess.Popen(
+        [*command, str(new), *map(str, sources)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, said = made.communicate()
+    except BaseException:
+        os.killpg(made.pid, signal.SIGKILL)
+        made.wait()
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     if made.returncode:
         shutil.rmtree(new, ignore_errors=True)
-        raise ShepherdError(f"mmdebstrap failed: {made.stderr.strip()[-1500:]}")
+        raise ShepherdError(f"mmdebstrap failed: {said.strip()[-1500:]}")
     _take_over_settings(new)
     new.rename(path)
 

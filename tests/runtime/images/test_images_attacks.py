@@ -476,9 +476,9 @@ def test_a_folder_of_mode_0_before_what_is_in_it(unpacked):
 @pytest.mark.parametrize("mtime", [-1.5, -(2**33), 2**33 + 0.25, 1.123456789])
 def test_times_before_and_after(mtime, unpacked):
     (path,) = unpacked([entry("f", mtime=mtime)])
-    assert (path / "f").stat().st_mtime == pytest.approx(
-        max(mtime, -(2**31)), abs=2
-    )  # the file system may have less room
+    kept = (path / "f").stat().st_mtime
+    # a disk's file system may have less room than one in memory
+    assert kept in (pytest.approx(mtime, abs=2), pytest.approx(max(mtime, -(2**31)), abs=2))
 
 
 @pytest.mark.parametrize("ids", [(2**32 - 2, 2**32 - 2), (2**31 + 5, 7)])
