@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shepherd.transport import Pipe, Transport
 
 START_TIMEOUT = 60.0  # seconds from the command to the hello; a login shell's start-up files run in between
+WINDOW = 16  # pieces of 64 KiB of all uploads that may be on their way: what another request waits behind at most
+GRANT = 4  # after so many pieces the helper is asked to tell that it took them
 NOISE = 8 * 1024  # bytes kept of what a login shell prints before the helper speaks
 
 
@@ -78,6 +80,8 @@ class Link:
         self._paths: set[str] = set()  # … and the files they came from
         self._complete: set[Source] = set()  # modules whose whole closure it has
         self._writing = asyncio.Lock()
+        self._window = asyncio.Semaphore(WINDOW)  # whole pieces of uploads that may leave, in turn
+        self._pieces = 0  # that have left
         self._gathered = bytearray()  # frames that go out together
         self._cancelling: set[asyncio.Task[None]] = set()
         self._broken: Unreachable | None = None
@@ -302,16 +306,30 @@ class Link:
         self._complete.add(module)
 
     async def _upload(self, number: int, request: _Request, upload: bytes | BinaryIO, front: bytes) -> bytes:
-        """Send all of the upload but the last frame, which is returned to go out with the request itself."""
+        """Send all of the upload but the last frame, which is returned to go out with the request itself.
+
+        It is read as the helper takes it, so that other requests wait behind a window of it at most, and so does it.
+        """
         stream = io.BytesIO(upload) if isinstance(upload, bytes) else upload
         piece = stream.read(wire.CHUNK)
         front += b"".join(self._sources(sources.target("shepherd.remote.upload")))
-        front += wire.encode(wire.PUT, number, {"first": True}, piece)
+        head: dict[str, Any] = {"first": True}
         while len(piece) == wire.CHUNK and not request.future.done():
-            piece = stream.read(wire.CHUNK)
-            await self._write(front)
-            front = wire.encode(wire.PUT, number, None, piece)
-        return front
+            await self._window.acquire()
+            try:
+                following = stream.read(wire.CHUNK)
+                self._pieces += 1
+                if not self._pieces % GRANT:
+                    head["tell"] = True
+                # it goes out whole even where the task is cancelled now: half of it would spoil the link
+                await asyncio.shield(self._write(front + wire.encode(wire.PUT, number, head, piece)))
+            except asyncio.CancelledError:
+                raise
+            except BaseException:  # it has not left, or the link is broken and the next that waits must learn of it
+                self._window.release()
+                raise
+            front, head, piece = b"", {}, following
+        return front + wire.encode(wire.PUT, number, head, piece)
 
     async def _write(self, data: bytes, *, gather: bool = False) -> None:
         """Send frames. `gather`: with what others want to send in this turn of the event loop, in one write."""
@@ -372,6 +390,10 @@ class Link:
                 self.hello = head
                 self._greet(True)
                 continue
+            if kind == wire.TAKEN:
+                for _ in range(GRANT):
+                    self._window.release()
+                continue
             request = self._requests.get(number)
             if request is None:
                 continue  # cancelled; this was on its way
@@ -413,6 +435,7 @@ class Link:
         """The link is of no use any more: every request that waits is told."""
         if self._broken is None:
             self._broken = error
+            self._window.release()
         waiting, self._requests = self._requests, {}
         for request in waiting.values():
             if not request.future.done():

@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from shepherd.actions import copy
+from shepherd.transport.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +21,8 @@ async def send(step: Step, source: str, args: dict[str, Any]) -> dict[str, Any]:
     follow = args["local_follow"] is not False  # unset: links are followed
     prefix = "" if source.endswith("/") else os.path.basename(source)
     preserve = args["mode"] == "preserve"
-    entries = [
-        _entry(step, path, os.path.join(prefix, relative) if prefix else relative, follow, preserve)
-        for path, relative in _walk(source.rstrip("/") or "/", follow)
-    ]
+    async with step.run.reading:  # in a thread, and once: the hosts behind this one find the digests
+        entries = await in_thread(_entries, step, source.rstrip("/") or "/", prefix, follow, preserve)
     if prefix:
         entries.insert(0, [prefix, "dir", None, None, 0, None])
     args["src"] = source
@@ -36,6 +35,13 @@ async def send(step: Step, source: str, args: dict[str, Any]) -> dict[str, Any]:
         args["_need"] = need  # so that the far end need not look at everything again
         result = await step.module(args=args, upload=stream)
     return result
+
+
+def _entries(step: Step, root: str, prefix: str, follow: bool, preserve: bool) -> list[list[Any]]:
+    return [
+        _entry(step, path, os.path.join(prefix, relative) if prefix else relative, follow, preserve)
+        for path, relative in _walk(root, follow)
+    ]
 
 
 def _walk(root: str, follow: bool) -> Iterator[tuple[str, str]]:

@@ -45,7 +45,7 @@ async def run(step: Step) -> dict[str, Any]:
     quiet = step.args["quiet"]
     that = step.args["that"]
     for expression in that if isinstance(that, list) else [that]:
-        if templates.condition(expression, step.scope):
+        if await step.worked_out(templates.condition, expression, step.scope):
             continue
         message = step.args["fail_msg"]
         result = {

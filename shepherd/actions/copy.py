@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shepherd.errors import ShepherdError
+from shepherd.transport.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from shepherd.engine.step import Step
 
 SMALL = 16 * 1024  # bytes that ride along at once: cheaper than asking first whether they are needed
+QUICK = 1024 * 1024  # bytes whose digest takes a millisecond
 ONE_REQUEST = True  # what needs more calls step.several_requests()
 
 
@@ -71,13 +73,21 @@ async def send_file(step: Step, path: str, args: dict[str, Any]) -> dict[str, An
         if stat.st_size <= SMALL:
             return await send(step, handle.read(), args)
         step.several_requests()
-        args["checksum"] = _expected(args, digest(step, path, stat, handle))
+        args["checksum"] = _expected(args, await _digested(step, path, stat, handle))
         args["_size"] = stat.st_size
         result = await step.module("copy", args)
         if result.get("need") == "content":
             handle.seek(0)
             result = await step.module("copy", args, upload=handle)
         return result
+
+
+async def _digested(step: Step, path: str, stat: os.stat_result, handle: BinaryIO) -> str:
+    """As `digest`; other hosts do not wait for a large file to be read, unless it is for them too."""
+    if stat.st_size <= QUICK:
+        return digest(step, path, stat, handle)
+    async with step.run.reading:
+        return await in_thread(digest, step, path, stat, handle)
 
 
 def digest(step: Step, path: str, stat: os.stat_result, handle: BinaryIO) -> str:

@@ -55,7 +55,7 @@ async def run(step: Step) -> dict[str, Any]:
         result[str(type(expression).__name__)] = expression
         return result
     try:
-        value = step.run.templates.evaluate(expression, step.scope)
+        value = await step.worked_out(step.run.templates.evaluate, expression, step.scope)
     except UndefinedVariable as error:
         value = "VARIABLE IS NOT DEFINED!"
         if step.run.options.verbosity:

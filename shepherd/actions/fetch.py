@@ -7,6 +7,8 @@ import os
 import tempfile
 from typing import IO, TYPE_CHECKING, Any
 
+from shepherd.transport.threads import in_thread
+
 if TYPE_CHECKING:
     from shepherd.engine.step import Step
 
@@ -27,9 +29,15 @@ async def run(step: Step) -> dict[str, Any]:
     if isinstance(dest, dict):
         return dest
     remote = status.get("checksum")
-    local = _digest(dest, "sha1")
+    local = await in_thread(_digest, dest, "sha1")
     if local == remote:
-        return {"changed": False, "md5sum": _digest(dest, "md5"), "file": source, "dest": dest, "checksum": local}
+        return {
+            "changed": False,
+            "md5sum": await in_thread(_digest, dest, "md5"),
+            "file": source,
+            "dest": dest,
+            "checksum": local,
+        }
     if step.check:
         return {"changed": True, "file": source, "dest": dest, "checksum": remote, "md5sum": None}
     os.makedirs(os.path.dirname(dest) or ".", exist_ok=True)
@@ -38,9 +46,9 @@ async def run(step: Step) -> dict[str, Any]:
         with open(descriptor, "wb") as handle:
             got = await (await step.link()).get(source, lambda piece: _write(handle, piece))
             handle.flush()
-            os.fsync(handle.fileno())
+            await in_thread(os.fsync, handle.fileno())
             os.fchmod(handle.fileno(), 0o666 & ~_umask())
-        checksum = _digest(beside, "sha1")
+        checksum = await in_thread(_digest, beside, "sha1")
         if args["validate_checksum"] and checksum != got.get("checksum", remote):
             return {
                 "changed": False,
@@ -57,7 +65,7 @@ async def run(step: Step) -> dict[str, Any]:
             os.unlink(beside)
     return {
         "changed": True,
-        "md5sum": _digest(dest, "md5"),
+        "md5sum": await in_thread(_digest, dest, "md5"),
         "dest": dest,
         "remote_md5sum": None,
         "checksum": checksum,

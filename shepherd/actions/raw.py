@@ -21,7 +21,7 @@ async def run(step: Step) -> dict[str, Any]:
         command = f"{words} {command}"
     if shell:
         command = f"{shell} -c {shlex.quote(command)}"
-    route = step.route()
+    route = await step.worked_out(step.route)
     secret = b""
     if route.become is not None:
         command, secret = _become(route.become, command)

@@ -49,7 +49,7 @@ async def run(step: Step) -> dict[str, Any]:
         raise ShepherdError(f"{source} is a directory; a template is a file", origin=step.task.origin)
     options = TemplateOptions(**{name: args[name] for name in OF_JINJA}, destination=args["dest"], name=args["src"])
     encoding = args["output_encoding"]
-    text = step.run.templates.render_file(source, step.scope, options=options)
+    text = await step.worked_out(step.run.templates.render_file, source, step.scope, options=options)
     sent = {name: args[name] for name in OF_COPY}
     if sent["mode"] == "preserve":
         sent["mode"] = f"0{os.stat(source).st_mode & 0o7777:o}"

@@ -6,17 +6,21 @@ import asyncio
 import time
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from shepherd import actions
 from shepherd.engine import loops, prepare, results
 from shepherd.engine.items import Items
+from shepherd.engine.step import worked_out
 from shepherd.engine.values import seconds, truth, whole
 from shepherd.errors import ShepherdError, UndefinedVariable, Unreachable
 from shepherd.report.events import HostResult, ItemResult, Message, Retry, Status
 from shepherd.templating import Layer, Scope
+from shepherd.templating.turns import Waits, at_once
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shepherd.engine.items import Item
     from shepherd.engine.results import Result
     from shepherd.engine.routes import Route
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from shepherd.engine.state import HostState
     from shepherd.playbook.model import LoopControl, Task
 
+P = ParamSpec("P")
+T = TypeVar("T")
 RETRIES = 3  # what `until` means without `retries`
 DELAY = 5.0  # seconds
 
@@ -70,9 +76,9 @@ class Execution:
         if task.loop is not None or not task.settings.when:
             return None
         try:
-            reason = self._unmet(self.scope)
-        except ShepherdError:
-            return None  # `run` meets it again and reports it
+            reason = at_once(self._unmet, self.scope)
+        except (ShepherdError, Waits):
+            return None  # `run` meets it again, and reports it or waits
         return None if reason is None else self._outcome(reason, (Ran(reason, self.scope),))
 
     def meant(self) -> bool:
@@ -103,10 +109,10 @@ class Execution:
         loop = self.task.loop
         assert loop is not None
         try:
-            found = loops.items(loop, self.scope, self.templates)
+            found = await self._worked_out(loops.items, loop, self.scope, self.templates)
         except UndefinedVariable:
             # Ansible looks at the condition before it complains of a loop over nothing known
-            reason = self._unmet(self.scope)
+            reason = await self._worked_out(self._unmet, self.scope)
             if reason is None:
                 raise
             return reason
@@ -123,10 +129,10 @@ class Execution:
                 self._emit_item(result, item.value, item.scope)
                 if wrong or result.get("unreachable"):
                     break
-                if control.break_when and self._holds(
-                    control.break_when, item.scope.child(Layer({**self._named(result)}, trusted=False))
-                ):
-                    break
+                if control.break_when:
+                    seen = item.scope.child(Layer({**self._named(result)}, trusted=False))
+                    if await self._worked_out(self._holds, control.break_when, seen):
+                        break
                 if pause and len(done) < len(found):
                     await asyncio.sleep(seconds("pause", pause))
         finally:
@@ -178,12 +184,9 @@ class Execution:
 
     async def once(self, scope: Scope) -> Result:
         """One run: of the task, or of one item of its loop."""
-        self.delegate = None
-        self._settle(scope)
-        reason = self._unmet(scope)
+        reason = await self._worked_out(self._begin, scope)
         if reason is not None:
             return reason
-        self._delegate(scope)
         if self.delegate is not None:
             scope = scope.child(Layer(self._delegated_vars(), trusted=False, name="delegation"))
         task = self.task
@@ -196,11 +199,11 @@ class Execution:
         result: Result = {}
         for attempt in range(1, tries + 1):
             result = await self._attempt(scope)
-            seen = self._judge(result, scope)
+            seen = await self._judge(result, scope)
             if tries == 1:
                 break
             result["attempts"] = attempt
-            if self._holds(until, seen):
+            if await self._worked_out(self._holds, until, seen):
                 break
             if attempt == tries:
                 result.update(failed=True, attempts=tries - 1)
@@ -215,7 +218,7 @@ class Execution:
             )
             await asyncio.sleep(delay)
         if self.task.notify and not result.get("failed") and not result.get("unreachable"):
-            result["_notified"] = self._handlers(scope)
+            result["_notified"] = await self._worked_out(self._handlers, scope)
         return result
 
     def _handlers(self, scope: Scope) -> tuple[str, ...]:
@@ -224,7 +227,7 @@ class Execution:
         return tuple(str(name) for names in found for name in (names if isinstance(names, list) else [names]))
 
     async def _attempt(self, scope: Scope) -> Result:
-        step = prepare.step(self, scope)
+        step = await self._worked_out(prepare.step, self, scope)
         action = actions.find(step.spec.name)
         secrets = step.spec.secrets(step.args)
         try:
@@ -240,7 +243,7 @@ class Execution:
                 timedout={"period": step.timeout},
             )
         except Unreachable as error:
-            self.run.connections.drop(step.route().endpoint)
+            self.run.connections.drop((await self._worked_out(step.route)).endpoint)
             result = {"unreachable": True, "changed": False, "msg": error.render()}
         except ShepherdError as error:
             result = results.failure(error.render())
@@ -265,7 +268,7 @@ class Execution:
 
     # what the answer means
 
-    def _judge(self, result: Result, scope: Scope) -> Scope:
+    async def _judge(self, result: Result, scope: Scope) -> Scope:
         """Apply changed_when and failed_when; returns the scope in which the result has its registered name."""
         task = self.task
         seen = scope.child(Layer(self._named(result), trusted=False, name="result"))
@@ -274,9 +277,10 @@ class Execution:
         if task.changed_when is not None or task.failed_when is not None:
             try:
                 if task.changed_when is not None:
-                    result["changed"] = self._holds(task.changed_when, seen)
+                    result["changed"] = await self._worked_out(self._holds, task.changed_when, seen)
                 if task.failed_when is not None:
-                    result["failed_when_result"] = result["failed"] = self._holds(task.failed_when, seen)
+                    failed = await self._worked_out(self._holds, task.failed_when, seen)
+                    result["failed_when_result"] = result["failed"] = failed
             except ShepherdError as error:
                 result.update(results.failure(error.render(), failed_when_result=True))
                 result.pop("failed_when_result")
@@ -318,6 +322,19 @@ class Execution:
         return Outcome(self.state, status, result, items, ignored)
 
     # small things
+
+    async def _worked_out(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """See step.worked_out."""
+        return await worked_out(self.lane, function, *args, **options)
+
+    def _begin(self, scope: Scope) -> Result | None:
+        """What the keywords say before anything is done; the skip, if it is one."""
+        self.delegate = None
+        self._settle(scope)
+        reason = self._unmet(scope)
+        if reason is None:
+            self._delegate(scope)
+        return reason
 
     def _settle(self, scope: Scope) -> None:
         self.no_log = self._flag(self.task.settings.no_log, scope)

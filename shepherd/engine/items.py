@@ -21,6 +21,7 @@ from shepherd.engine.values import truth
 from shepherd.errors import ShepherdError, TemplateError, Unreachable
 from shepherd.spec import load_spec
 from shepherd.templating import Layer, is_template
+from shepherd.templating.turns import Waits, at_once
 
 if TYPE_CHECKING:
     from shepherd.engine.execute import Execution
@@ -177,6 +178,7 @@ def independent(execution: Execution) -> bool:
     if not actions.one_request(spec.name):
         return False
     try:
-        return execution.route(execution.scope).endpoint.kind == "ssh"  # what a local one writes, a lookup may read
-    except ShepherdError:
+        route = at_once(execution.route, execution.scope)
+    except (ShepherdError, Waits):
         return False
+    return route.endpoint.kind == "ssh"  # what a local one writes, a lookup may read

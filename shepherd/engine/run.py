@@ -55,6 +55,7 @@ class Run:
         self.router = Router(self)
         self.hostvars: HostVars = HostVars(self)
         self.static_args: dict[Task, tuple[Spec, dict[str, Any]]] = {}
+        self.reading = asyncio.Lock()  # of large local files, one host at a time: the next one finds the digests
         self.digests: dict[tuple[str, int, int, int], str] = {}  # SHA-1 of local files, by path, inode, size, mtime
         self.files: dict[str, Any] = {}  # documents read while running (vars_files, include_vars), by path
         self.loader = Loader(

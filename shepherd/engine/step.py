@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 
 from shepherd.report.events import Message
+from shepherd.templating.turns import Waits, at_once, in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,9 +19,25 @@ if TYPE_CHECKING:
     from shepherd.spec import Spec
     from shepherd.templating import Scope
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class NeedsTurn(BaseException):  # no error, and nothing that handles errors may take it for one
     """This item of a loop cannot be sent before the items before it are done; see items.py."""
+
+
+async def worked_out(lane: int | None, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    """`function(…)`, which renders. What a lookup of it waits for, other hosts do not; it may be begun twice then.
+
+    An item that shares a lane needs its turn for that, or those behind it would overtake it.
+    """
+    try:
+        return at_once(function, *args, **options)
+    except Waits:
+        if lane is not None:
+            raise NeedsTurn from None
+    return await in_turns(function, *args, **options)
 
 
 class Step:
@@ -72,7 +89,11 @@ class Step:
 
     async def link(self) -> Link:
         """The helper on the target."""
-        return await self.run.connections.link(self.route())
+        return await self.run.connections.link(await self.worked_out(self.route))
+
+    async def worked_out(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """`function(…)`, which renders: see above."""
+        return await worked_out(self.lane, function, *args, **options)
 
     async def module(
         self,

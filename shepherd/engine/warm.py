@@ -10,6 +10,7 @@ from shepherd.errors import ShepherdError
 from shepherd.playbook.model import Block, Task
 from shepherd.spec import load_spec
 from shepherd.templating import is_template
+from shepherd.templating.turns import Waits, at_once
 from shepherd.transport import prepare
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ async def up(run: Run, plan: Block, states: list[HostState]) -> None:
     modules = list(dict.fromkeys(_certain(plan, run)))
     for state in states[: run.options.forks]:
         try:
-            route = run.router.route(state, task, run.variables.task_scope(state, task))
-        except ShepherdError:
+            route = at_once(run.router.route, state, task, run.variables.task_scope(state, task))
+        except (ShepherdError, Waits):
             continue
         if not connections.has(route):
             connections.open_ahead(route, modules)

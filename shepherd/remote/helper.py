@@ -7,7 +7,7 @@ Requests, by the `kind` of their frame (see wire.py) and their head:
     SOURCE   name, file, own, package, more,    a source; `own` ones (Shepherd's) are imported here before a fork, a
              ahead                              user's only ever in the forked process; `more`: the body goes on;
                                                 `ahead`: it will be needed, so import it when there is nothing to do
-    PUT      end                                a piece of the upload of the RUN that follows with the same id
+    PUT      first, tell                        a piece of the upload of the RUN that follows with the same id
     RUN      module, args, check, diff, environment, timeout (seconds), output (stream it), upload (one was sent),
              lane (a number: those of one lane run one after the other, in the order in which they came)
     GET      path                               DATA frames, then RESULT with size and checksum (sha1)
@@ -336,6 +336,8 @@ class Helper:
         return None
 
     def _put(self, request, head, body):
+        if head.get("tell"):
+            self.send(wire.encode(wire.TAKEN, request))
         upload = self.requests.get(request)
         if upload is None:
             if not head.get("first"):

@@ -23,7 +23,7 @@ import time
 from shepherd.remote import wire
 from shepherd.remote.child import close_all_but
 
-KEPT = 1 << 20  # bytes under way to the second helper before we stop reading requests
+KEPT = 1 << 21  # bytes under way to the second helper before we stop reading requests: twice the window of uploads
 TAIL = 16 * 1024  # bytes of standard error kept for the end
 GRACE = 3.0  # seconds for the second helper to end what it runs
 

@@ -18,7 +18,7 @@ import struct
 
 RUN = 1  # controller: run a module                  head: see helper.py
 SOURCE = 2  # controller: a target source                head {"name": dotted, ...}, body: see shepherd/sources.py
-PUT = 3  # controller: a piece of an upload           head {"end": bool}, body: the piece; answered after the end
+PUT = 3  # controller: a piece of an upload           head {"first": bool, "tell": bool}, body: the piece; see helper.py
 GET = 4  # controller: send a file                    head {"path": ...}
 OPEN = 5  # controller: start a command, relay its pipes (become)   head {"argv": [...], "password": str or None, ...}
 DATA = 6  # both: bytes of a relayed pipe, or of a file asked for with GET; an empty body is the end
@@ -29,6 +29,7 @@ HELLO = 16  # helper: ready          head {"python": [3, 11, 7], "executable": .
 RESULT = 17  # helper: the answer, last frame of a request; head is the result
 OUTPUT = 18  # helper: output while a module runs        head {"stream": "stdout" or "stderr"}, body: bytes
 REFUSED = 19  # helper: a request that could not be served  head {"msg": ..., "kind": ...}
+TAKEN = 20  # helper: a PUT with `tell` was read, and all before it
 
 HEADER = struct.Struct(">BIII")
 CHUNK = 64 * 1024

@@ -7,6 +7,7 @@ Imported only when a template is really rendered: importing Jinja takes longer t
 from __future__ import annotations
 
 import os.path
+import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -173,8 +174,18 @@ class Environment(SandboxedEnvironment):
             undefined=Undefined, finalize=_finalize, autoescape=False, optimized=False, cache_size=0, **options
         )
         self.templates = templates
-        self.search_path: Sequence[str] = ()
+        self._here = threading.local()  # overlays share it: they only ever render one inside the other
         self._files: dict[str, tuple[str, Template]] = {}
+
+    @property
+    def search_path(self) -> Sequence[str]:
+        """Of the file that this thread renders now (see turns.py)."""
+        found: Sequence[str] = getattr(self._here, "search_path", ())
+        return found
+
+    @search_path.setter
+    def search_path(self, directories: Sequence[str]) -> None:
+        self._here.search_path = directories
 
     # --- compiling ---
 

@@ -11,9 +11,11 @@ import hashlib
 import re
 import secrets
 import string
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd.errors import TemplateError
+from shepherd.templating.turns import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,7 @@ _SCHEMES = {
     "md5_crypt": _Scheme("$1$", 0, 8, 1000, 1000, 1000),
     "bcrypt": _Scheme("$2b$", 22, 22, 12, 4, 31),
 }
+QUICK = 10_000  # rounds that take hundredths of a second
 _ALIASES = {"sha512": "sha512_crypt", "sha256": "sha256_crypt", "md5": "md5_crypt", "blowfish": "bcrypt"}
 
 
@@ -75,11 +78,12 @@ def crypted(
     if not known.fewest <= number <= known.most:
         raise TemplateError(f"{name} has {known.fewest} to {known.most} rounds, not {number}")
     if name == "bcrypt":
-        return _bcrypt(secret, text, number, ident or "2b")
+        return apart(lambda: _bcrypt(secret, text, number, ident or "2b"))
     if name == "md5_crypt":
         return f"$1${text}${_md5(secret, text.encode())}"
     told = "" if number == 5000 else f"rounds={number}$"
-    digest = _sha(secret, text.encode(), number, hashlib.sha512 if name == "sha512_crypt" else hashlib.sha256)
+    hashing = partial(_sha, secret, text.encode(), number, hashlib.sha512 if name == "sha512_crypt" else hashlib.sha256)
+    digest = apart(hashing) if number > QUICK else hashing()
     return f"{known.prefix}{told}{text}${digest}"
 
 

@@ -6,6 +6,7 @@ No merged dictionary is ever built. A value is rendered once per scope, when som
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shepherd.errors import TemplateError, UndefinedVariable
@@ -34,7 +35,7 @@ class Scope(Mapping[str, Any]):
         self._layers = tuple(layers)
         self.templates = templates
         self._memo: dict[str, Any] = {}
-        self._reading: list[str] = []
+        self._reading: list[tuple[int, str]] = []  # by whom: see turns.py
 
     def child(self, *layers: Layer) -> Scope:
         """These layers in front of this scope's own."""
@@ -66,18 +67,20 @@ class Scope(Mapping[str, Any]):
 
     def _render(self, name: str, value: Any) -> Any:
         reading = self._reading
-        if name in reading:
-            cycle = [*reading[reading.index(name) :], name]
+        mark = get_ident(), name
+        if mark in reading:
+            own = [other for thread, other in reading if thread == mark[0]]
+            cycle = [*own[own.index(name) :], name]
             raise TemplateError(
                 f"a variable that refers to itself: {' → '.join(cycle)}",
                 origin=_place(self, name),
                 hint="give one of them another name; a variable cannot be made from its own value",
             )
-        reading.append(name)
+        reading.append(mark)
         try:
             return self.templates.render(value, self)
         finally:
-            reading.pop()
+            reading.remove(mark)
 
     def known(self) -> dict[str, Any]:
         """All variables rendered; one that cannot be, because something in it is undefined, as it was written."""

@@ -148,8 +148,10 @@ class FakePipe:
         if result is not None:
             self._send(wire.RESULT, number, result)
 
-    def _put(self, number: int, _: dict[str, Any], body: bytes) -> None:
+    def _put(self, number: int, head: dict[str, Any], body: bytes) -> None:
         self._uploads[number] = self._uploads.get(number, b"") + body
+        if head.get("tell"):
+            self._send(wire.TAKEN, number)
 
     def _get(self, number: int, head: dict[str, Any], _: bytes) -> None:
         import hashlib

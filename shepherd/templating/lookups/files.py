@@ -1,6 +1,6 @@
 """Lookups that find and read files of the controller."""
 
-# ruff: noqa: PTH112, PTH207 -- lookups take and give names of files as text
+# ruff: noqa: PTH112, PTH113, PTH207 -- lookups take and give names of files as text
 from __future__ import annotations
 
 import glob
@@ -14,14 +14,18 @@ from shepherd.templating.files import TemplateOptions
 from shepherd.templating.lookups.asking import Asking, truth
 from shepherd.templating.native import Verbatim
 from shepherd.templating.search import MissingFileError, candidates
+from shepherd.templating.turns import apart
 
 if TYPE_CHECKING:
     from shepherd.templating.lookups import Lookup
 
 
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as handle:
-        return handle.read()
+    def read() -> str:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as handle:
+            return handle.read()
+
+    return read() if os.path.isfile(path) else apart(read)  # a named pipe waits for whoever writes to it
 
 
 def file(terms: list[Any], asking: Asking) -> list[Any]:

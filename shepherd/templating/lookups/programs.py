@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import TemplateError
+from shepherd.templating.turns import apart
 
 if TYPE_CHECKING:
     from shepherd.templating.lookups import Lookup
@@ -13,18 +14,35 @@ if TYPE_CHECKING:
 
 
 def _output(command: Any, asking: Asking) -> str:
-    done = subprocess.run(  # noqa: S602  # the playbook's author writes a command line for the shell
-        str(command),
-        shell=True,
-        cwd=asking.home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip()
-        raise TemplateError(f"{command!r} returned {done.returncode}" + (f": {said}" if said else ""))
-    return done.stdout.decode("utf-8", "surrogateescape")
+    line, home = str(command), asking.home
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run() -> tuple[bytes, bytes, int]:
+        process = subprocess.Popen(  # noqa: S602  # the playbook's author writes a command line for the shell
+            line,
+            shell=True,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        with process:
+            try:
+                return (*process.communicate(), process.returncode)
+            except BaseException:
+                process.kill()
+                raise
+
+    def stop() -> None:
+        for process in started:
+            process.kill()
+
+    output, errors, status = apart(run, stop)
+    if status:
+        said = errors.decode("utf-8", "replace").strip()
+        raise TemplateError(f"{command!r} returned {status}" + (f": {said}" if said else ""))
+    return output.decode("utf-8", "surrogateescape")
 
 
 def pipe(terms: list[Any], asking: Asking) -> list[Any]:
@@ -78,8 +96,13 @@ def _fetched(address: str, asking: Asking) -> str:
         headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
     request = urllib.request.Request(address, headers=headers)  # noqa: S310  # schemes are checked above
     try:
-        with _opener(asking).open(request, timeout=float(asking.get("timeout", 10))) as answer:
-            return str(answer.read().decode("utf-8", "surrogateescape"))
+        opener, patience = _opener(asking), float(asking.get("timeout", 10))
+
+        def read() -> bytes:
+            with opener.open(request, timeout=patience) as answer:
+                return bytes(answer.read())
+
+        return apart(read).decode("utf-8", "surrogateescape")
     except urllib.error.HTTPError as error:
         raise TemplateError(f"Received HTTP error for {address} : HTTP Error {error.code}: {error.reason}") from None
     except (urllib.error.URLError, OSError, ValueError) as error:
