@@ -101,6 +101,7 @@ def test_example(example: str, inventory: Path, tmp_path: Path) -> None:
     assert changed(played(example, inventory, tmp_path, "--check", "--diff")) == [], "check mode after it"
 
 
+@pytest.mark.timeout(600)  # ansible-core and packages, both slow
 @pytest.mark.oracle
 @pytest.mark.skipif(ORACLE is None, reason="SHEPHERD_ORACLE does not name a folder with ansible-playbook")
 @pytest.mark.lab(hosts=3)
