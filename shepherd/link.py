@@ -440,6 +440,7 @@ class Link:
         for request in waiting.values():
             if not request.future.done():
                 request.future.set_exception(self._broken)
+                request.future.exception()  # seen: one whose upload has just failed is not waited for any more
 
 
 class RelayPipe:
