@@ -1,7 +1,6 @@
 """Run a program, without a shell."""
 
 import os
-import shlex
 
 from shepherd.remote import commands
 
@@ -90,7 +89,7 @@ def _words(task):
         task.fail("only command or argv can be given, not both", **missing)
     if not words:
         try:
-            words = shlex.split(text or "")
+            words = commands.words(text or "")
         except ValueError as error:
             task.fail("cannot split the command into words: %s: %s" % (error, text), **missing)
     if not words:

@@ -29,7 +29,7 @@ SPEC = {
             "type": "bool",
             "default": True,
             "aliases": ["attr", "attributes"],
-            "help": "Ask lsattr(1) for the flags; none where there is no lsattr.",
+            "help": "Read the flags that lsattr(1) shows; none where the file system has none.",
         },
     },
     "returns": {

@@ -1,7 +1,5 @@
 """`python -m shepherd`"""
 
-import sys
+from shepherd.cli import command
 
-from shepherd.cli import main
-
-sys.exit(main())
+command()

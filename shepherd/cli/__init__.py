@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from shepherd import __version__
 
@@ -19,6 +20,15 @@ VERBS = {
     "doc": "show what modules do and take",
     "lab": "local SSH hosts to try things on",
 }
+
+
+def command() -> NoReturn:
+    """The program `shepherd`: `main`, and an end without taking the interpreter apart, which takes up to 0.15 s."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def main(argv: list[str] | None = None) -> int:

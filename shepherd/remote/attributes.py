@@ -228,23 +228,19 @@ def _mode(target, current, text):
 def flags(path):
     """What lsattr(1) says of a path: {"version": str or None, "attributes": [names], "attr_flags": letters}.
 
-    Empty values where there is no lsattr, or the file system has no such flags.
+    Empty values where the file system has no such flags.
     """
-    result = {"version": None, "attributes": [], "attr_flags": ""}
+    from shepherd.remote import inode_flags
+
     try:
-        found = process.run(["lsattr", "-vd", path])
-        words = found.stdout.split()
-        if found.status:  # tmpfs has flags and no version
-            found = process.run(["lsattr", "-d", path])
-            words = [None] + found.stdout.split()
+        letters, version = inode_flags.read(path)
     except OSError:
-        return result
-    if found.status == 0 and len(words) > 1:
-        letters = words[1].replace("-", "")
-        result["version"] = words[0]
-        result["attr_flags"] = letters
-        result["attributes"] = [FLAG_NAMES[letter] for letter in letters if letter in FLAG_NAMES]
-    return result
+        return {"version": None, "attributes": [], "attr_flags": ""}
+    return {
+        "version": None if version is None else str(version),
+        "attributes": [FLAG_NAMES[letter] for letter in letters if letter in FLAG_NAMES],
+        "attr_flags": letters,
+    }
 
 
 def _flags(target, text):

@@ -4,11 +4,10 @@
 the process group of the module that runs it: when a task is cancelled or its time is up, the whole group ends.
 """
 
+import _signal as signal  # without the enums of `signal`, which are slow to import
 import os
 import select
-import signal
 import time
-from collections import namedtuple
 
 if not hasattr(os, "posix_spawnp"):
     import subprocess
@@ -18,9 +17,16 @@ started = 0  # programs that this process has run: one may have left something b
 SILENCE = 0.1  # seconds between looks whether a silent command has ended
 READ = 64 * 1024
 
-# How a command ended: its exit status (negative: the signal that ended it), and what it wrote as text, in which bytes
-# that are no UTF-8 are kept as lone surrogates.
-Finished = namedtuple("Finished", "status stdout stderr")
+
+class Finished:
+    """How a command ended: its exit status (negative: the signal that ended it), and what it wrote as text, in which
+    bytes that are no UTF-8 are kept as lone surrogates.
+    """
+
+    def __init__(self, status, stdout, stderr):
+        self.status = status
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class CommandTimeoutError(Exception):

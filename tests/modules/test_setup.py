@@ -43,6 +43,24 @@ def facts(target):
     return target.run("setup", {})["ansible_facts"]
 
 
+def test_gathering_imports_little():
+    """What is imported is most of what a first gathering takes."""
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import setup\n"
+        "from shepherd.remote.task import Task\n"
+        "args = {'gather_subset': [], 'filter': [], 'gather_timeout': 10, 'fact_path': '/nowhere'}\n"
+        "assert setup.run(Task(args))['ansible_facts']['ansible_fqdn']\n"
+        "slow = {'re', 'enum', 'collections', 'json', 'shlex', 'encodings.idna', 'threading'}\n"
+        "print(*sorted(slow & set(sys.modules)))"
+    )
+    paths = [str(HERE.parent.parent), str(HERE.parent.parent / "modules")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", program, *paths], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
 @pytest.mark.oracle
 def test_this_host_is_the_same_to_ansible(facts, oracle):
     if oracle is None:

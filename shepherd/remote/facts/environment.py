@@ -14,12 +14,7 @@ def kernel_arguments(_):
     content = files.text("/proc/cmdline")
     if not content:
         return {}
-    import shlex
-
-    try:
-        words = shlex.split(content, posix=False)  # quotes stay
-    except ValueError:
-        words = content.split()
+    words = _words(content)
     last, every = {}, {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -32,6 +27,18 @@ def kernel_arguments(_):
         else:
             every[name] = value
     return {"cmdline": last, "proc_cmdline": every}
+
+
+def _words(content):
+    """The kernel's arguments, in which quotes keep spaces together and stay."""
+    if "'" in content or '"' in content:
+        import shlex
+
+        try:
+            return shlex.split(content, posix=False)
+        except ValueError:
+            pass
+    return content.split()
 
 
 def python(_):
@@ -55,6 +62,6 @@ def python(_):
 
 def _has_ssl():
     """Whether ssl can be imported, without doing so: that takes longer than all the rest."""
-    from importlib.machinery import PathFinder
+    from _frozen_importlib_external import PathFinder  # what importlib.machinery offers, without its imports
 
     return PathFinder.find_spec("_ssl") is not None

@@ -1,8 +1,6 @@
 """Facts of facter and ohai, where those programs are installed. They are started, and are slow."""
 
-import json
-
-from shepherd.remote import programs
+from shepherd.remote import programs, wire
 
 
 def facter(known):
@@ -21,7 +19,7 @@ def _told(program, arguments, prefix, known):
 
     try:
         finished = process.run([path] + arguments, timeout=max(known.timeout, 60))
-        told = json.loads(finished.stdout) if finished.status == 0 else {}
+        told = wire.loads(finished.stdout.strip()) if finished.status == 0 else {}
     except (OSError, ValueError, process.CommandTimeoutError):
         return {}
     return {prefix + name: value for name, value in told.items()}

@@ -1,8 +1,8 @@
 """Facts that somebody left on the host: programs and files that end in .fact."""
 
-import json
 import os
 
+from shepherd.remote import wire
 from shepherd.remote.facts import files
 
 
@@ -35,7 +35,7 @@ def _fact(path, known):
         if not content and not os.access(path, os.R_OK):
             return _broken(known, "error loading fact - file (%s) not found or empty" % path)
     try:
-        return json.loads(content)
+        return wire.loads(content.strip())
     except ValueError:
         return _ini(path, content, known)
 

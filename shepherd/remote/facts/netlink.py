@@ -2,7 +2,6 @@
 
 import _socket
 import struct
-from collections import namedtuple
 
 AF_INET, AF_INET6 = 2, 10
 _AF_NETLINK, _SOCK_RAW, _NETLINK_ROUTE = 16, 3, 0
@@ -18,8 +17,24 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
 _LOCAL_TABLE, _RTN_LOCAL = 255, 2
 _SCOPES = {0: "global", 200: "site", 253: "link", 254: "host"}
 
-Address = namedtuple("Address", "family index label address prefix scope broadcast peer")
-Route = namedtuple("Route", "index gateway source")
+
+class Address:
+    def __init__(self, family, index, label, address, prefix, scope, broadcast, peer):
+        self.family = family
+        self.index = index
+        self.label = label
+        self.address = address
+        self.prefix = prefix
+        self.scope = scope
+        self.broadcast = broadcast
+        self.peer = peer
+
+
+class Route:
+    def __init__(self, index, gateway, source):
+        self.index = index
+        self.gateway = gateway
+        self.source = source
 
 
 class Netlink:

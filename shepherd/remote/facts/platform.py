@@ -39,7 +39,7 @@ def full_name(node):
     import _socket  # the C half alone: the rest takes longer to import than all this takes to gather
 
     try:
-        name, aliases, _ = _socket.gethostbyaddr(node)
+        name, aliases, _ = _socket.gethostbyaddr(os.fsencode(node))  # text would import `encodings.idna`
     except OSError:
         return node
     return next((one for one in [name] + aliases if "." in one), name)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from typing import Any
 
-_NAMESPACE = uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E")  # Ansible's: the same names give the same ids
+_NAMESPACE = "361E6D51-FAEC-444A-9079-341386DA8E2E"  # Ansible's: the same names give the same ids
 
 
 def _bytes(value: Any) -> bytes:
@@ -34,6 +33,8 @@ def sha1(value: Any) -> str:
 
 def to_uuid(value: Any, namespace: Any = _NAMESPACE) -> str:
     """The version 5 UUID (RFC 9562) of a name."""
+    import uuid
+
     space = namespace if isinstance(namespace, uuid.UUID) else uuid.UUID(str(namespace))
     return str(uuid.uuid5(space, str(value)))
 
