@@ -68,8 +68,8 @@ def _packed(source: Source, compiled: bool) -> bytes:
     return _pack(source.content(compiled), compiled)
 
 
-def _pack(value: CodeType | str | list[Any], compiled: bool) -> bytes:
-    return zlib.compress(marshal.dumps(value) if compiled else marshal.dumps(value, PLAIN), 1)
+def _pack(value: CodeType | str | list[Any], compiled: bool, level: int = 1) -> bytes:
+    return zlib.compress(marshal.dumps(value) if compiled else marshal.dumps(value, PLAIN), level)
 
 
 def module(path: str | Path, name: str) -> Source:
@@ -107,7 +107,7 @@ def core(bytecode: str) -> bytes:
     for name in CORE:
         source = _read(f"shepherd.remote.{name}", PACKAGE / "remote" / f"{name}.py", ())
         parts.append((source.name, source.path, source.content(compiled)))
-    packed = _pack(parts, compiled)
+    packed = _pack(parts, compiled, 6)  # every connection waits for it
     return b"%08d" % len(packed) + packed
 
 

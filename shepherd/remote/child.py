@@ -17,6 +17,13 @@ try:
 except ImportError:
     fcntl = None
 
+try:
+    import _ctypes  # ctypes itself takes ten times as long to import
+
+    _prctl = _ctypes.dlsym(_ctypes.dlopen(None, 2), "prctl")
+except (ImportError, OSError, AttributeError):
+    _prctl = None
+
 from shepherd.remote import wire
 from shepherd.remote.task import Failure, Task, expand
 
@@ -24,7 +31,7 @@ REQUEST = struct.Struct(">II")  # the number of the request, the size of what is
 ANSWER = struct.Struct(">BI")  # what becomes of the process, the size of the RESULT frame after it
 
 # What becomes of the process after an answer. It may serve another run where none before left anything in it: the
-# modules are Shepherd's own, and none of them started a program, which could have left something running.
+# modules are Shepherd's own, and nothing is left running of the programs that they started.
 ENDS, CRASHED, LANE, READY = range(4)  # LANE: it may go on, but only with the lane whose items it runs
 STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
@@ -66,7 +73,7 @@ def main(helper, upload, life, requests, answer, stdout, stderr):
         wire.encode(wire.RESULT, 0, {"changed": False})  # a rehearsal: the pages that this writes to are ours then
         gc.enable()
         known = len(sys.modules)
-        programs = _programs()
+        adopting = _adopt()
         more = True
         while more:
             asked = _receive(requests)
@@ -82,7 +89,7 @@ def main(helper, upload, life, requests, answer, stdout, stderr):
                 put_back()
             _flush()
             crashed, frame = _frame(request, crashed, result)
-            fate = _fate(head, crashed, more, programs)
+            fate = _fate(head, crashed, more, adopting)
             _write(answer, ANSWER.pack(fate, len(frame)) + frame)
             more = fate in (LANE, READY)
         if len(sys.modules) > known:
@@ -99,17 +106,32 @@ def main(helper, upload, life, requests, answer, stdout, stderr):
         os._exit(status)
 
 
-def _fate(head, crashed, more, programs):
+def _fate(head, crashed, more, adopting):
     if crashed or not more:
         return CRASHED if crashed else ENDS
-    if _programs() == programs:
+    if _alone(adopting):
         return READY
     return LANE if "lane" in head else ENDS
 
 
-def _programs():
-    process = sys.modules.get("shepherd.remote.process")
-    return 0 if process is None else process.started
+def _adopt():
+    """Become the parent of what programs leave running (prctl(2), PR_SET_CHILD_SUBREAPER): True if that is so now."""
+    try:
+        return _ctypes.call_function(_prctl, (36, 1, 0, 0, 0)) == 0
+    except (NameError, AttributeError, TypeError):
+        return False
+
+
+def _alone(adopting):
+    """Has every program of this process ended, with all that it started?"""
+    if not adopting:
+        process = sys.modules.get("shepherd.remote.process")
+        return process is None or not process.started
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _keeper(head):

@@ -309,8 +309,8 @@ def test_file_names_that_are_no_ascii_in_the_c_locale(monkeypatch, probe, tmp_pa
 def test_the_start_stays_small():
     """Bytes on the wire before the first answer: a slow line pays for them on every connection."""
     assert len(sources.boot()) < 3_000  # for any Python
-    assert len(sources.core("")) < 15_000  # as text
-    assert len(sources.core(sources.BYTECODE)) < 34_000  # as code, in which the path of the checkout stands often
+    assert len(sources.core("")) < 13_000  # as text
+    assert len(sources.core(sources.BYTECODE)) < 32_000  # as code, in which the path of the checkout stands often
 
 
 # Files

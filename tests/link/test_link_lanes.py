@@ -112,14 +112,33 @@ def test_the_items_of_a_lane_share_a_process_and_find_it_as_it_was(tmp_path):
     go(main())
 
 
-def test_a_process_that_started_a_program_serves_no_later_run():
-    """What it left running must not be ended with a later run of another task."""
+def test_a_process_whose_programs_have_ended_serves_the_next_run():
+    async def main():
+        async with linked() as link:
+            shell = own("shell")
+            parents = [(await link.run(shell, command("echo $PPID; sh -c 'true & wait'")))["stdout"] for _ in range(4)]
+            assert len(set(parents[1:])) == 1
+
+    go(main())
+
+
+@pytest.mark.parametrize("how", ["cat <&4 &", "setsid cat <&4 &", "setsid sh -c 'cat <&4 & exit'"])
+def test_a_process_that_left_a_program_running_serves_no_later_run(how, tmp_path):
+    """What it left running must not be ended with a later run of another task, however far away it went."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = os.open(fifo, os.O_RDWR)  # what is left running ends when this is closed
+    script = f"echo $PPID; exec 4<{fifo} >/dev/null 2>&1; {how}"
 
     async def main():
         async with linked() as link:
             shell = own("shell")
-            parents = [(await link.run(shell, command("echo $PPID")))["stdout"] for _ in range(3)]
-            assert len(set(parents)) == 3
+            await link.run(shell, command("true"))
+            try:
+                parents = [(await link.run(shell, command(script)))["stdout"] for _ in range(3)]
+                assert len(set(parents)) == 3
+            finally:
+                os.close(writer)
 
     go(main())
 
