@@ -1,0 +1,186 @@
+"""The two processes between the runtime and the user's program.
+
+    runtime ── fork ──> stage: limits, control group, namespaces ── clone(CLONE_PARENT) ──> the container's process
+
+The stage ends as soon as the container's process is there, which is a child of the runtime too, so that whoever started
+it can wait for it. All three are one interpreter: nothing is loaded again. They talk in packets over one socket: words
+from WORDS, or "E" and a sentence. A runtime that is killed closes its end, and then they end too.
+"""
+
+import _signal as signal  # signal itself costs an import of enum
+import _socket as socket  # likewise
+import os
+
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import syscalls
+
+# the kinds of config-linux.md, "Namespaces", in the order in which they are entered: the one that gives the right to
+# enter the others first, the one that takes the machine's files away last
+KINDS = {
+    "user": syscalls.CLONE_NEWUSER,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "network": syscalls.CLONE_NEWNET,
+    "pid": syscalls.CLONE_NEWPID,
+    "time": syscalls.CLONE_NEWTIME,
+    "mount": syscalls.CLONE_NEWNS,
+}
+FILES = dict({kind: kind for kind in KINDS}, network="net", mount="mnt")  # the names in /proc/PID/ns
+_NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+
+
+class Channel:
+    """One end of the socket."""
+
+    def __init__(self, end):
+        self._end = end
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return self._end.fileno()
+
+    def say(self, words: bytes) -> None:
+        """Send; that nobody listens any more shows when the answer is awaited."""
+        try:
+            self._end.send(words)
+        except OSError:
+            pass
+
+    def hear(self) -> bytes:
+        """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of."""
+        data = self._end.recv(1 << 18)
+        if data[:1] == b"E":
+            raise RuntimeFailure(data[1:].decode("utf-8", "replace"))
+        if len(data) == 8 and data[7] == 0xFF:  # the launcher's: the result of execve(2)
+            raise RuntimeFailure("exec: %s" % os.strerror(-int.from_bytes(data, "little", signed=True)))
+        return data
+
+    def complain(self, error: BaseException) -> None:
+        """Say what went wrong."""
+        if isinstance(error, RuntimeFailure):
+            text = error.message
+        elif isinstance(error, OSError):
+            text = "%s: %s" % (error.strerror, error.filename) if error.filename else str(error.strerror)
+        else:
+            text = "%s: %s" % (type(error).__name__, error)
+        self.say(b"E" + text.encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()
+
+
+def channel() -> tuple:
+    """Two connected ends that keep packets apart."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC, 0)
+    return Channel(one), Channel(other)
+
+
+def open_namespaces(wanted: dict) -> dict:
+    """Descriptors of the namespaces that are joined: kind to descriptor, for a dict of kind to path (None: skipped)."""
+    import fcntl
+
+    opened = {}
+    for kind, path in wanted.items():
+        if path is None:
+            continue
+        try:
+            opened[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            right = fcntl.ioctl(opened[kind], _NS_GET_NSTYPE) == KINDS[kind]
+        except OSError as error:
+            if error.errno not in (25, 22):  # ENOTTY, EINVAL: no namespace at all
+                raise RuntimeFailure("/linux/namespaces: %s: %s" % (path, error.strerror)) from None
+            right = False
+        if not right:
+            raise RuntimeFailure("/linux/namespaces: %s is no namespace of type %s" % (path, kind))
+    return opened
+
+
+def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
+    """In the stage: enter namespaces, new ones and those of open descriptors."""
+    joined = dict(joined)
+    if "user" in joined:
+        syscalls.setns(joined.pop("user"), syscalls.CLONE_NEWUSER)
+        _become_root()
+    elif "user" in new:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        ends.say(b"map")
+        if ends.hear() != b"mapped":
+            os._exit(1)
+        _become_root()
+    flags = 0
+    for kind in new:
+        flags |= KINDS[kind] if kind != "user" else 0
+    for kind in KINDS:
+        if kind in joined:
+            syscalls.setns(joined[kind], KINDS[kind])
+    if flags:
+        syscalls.unshare(flags)
+    if offsets:
+        with open("/proc/self/timens_offsets", "w") as file:  # time_namespaces(7)
+            for clock, offset in offsets.items():
+                file.write("%s %d %d\n" % (clock, offset.get("secs") or 0, offset.get("nanosecs") or 0))
+
+
+def _become_root():
+    """Root of the user namespace, which has the right to enter the others."""
+    try:
+        os.setgroups([])
+    except OSError:
+        pass  # not allowed where setgroups is denied
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def close_others(kept: set, preserved: int) -> None:
+    """Close every descriptor but the first three, those after them that are preserved, and `kept` (CVE-2024-21626)."""
+    first = 3 + preserved
+    try:
+        for descriptor in sorted(one for one in kept if one >= first):
+            if descriptor > first:
+                syscalls.close_range(first, descriptor - 1)
+            first = descriptor + 1
+        syscalls.close_range(first, (1 << 32) - 1)
+    except OSError:  # before Linux 5.9
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) >= 3 + preserved and int(name) not in kept:
+                try:
+                    os.close(int(name))
+                except OSError:
+                    pass  # the one that listed the folder
+
+
+def reset_signals() -> None:
+    """As a program expects them that was started by nobody in particular."""
+    for number in range(1, signal.NSIG):
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            pass  # not to be caught, or the C library's own
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def fork(prepare, main, ends: Channel) -> int:
+    """Start the stage, and return its pid. It calls `prepare()`, and the container's process then `main()`.
+
+    Both have `ends` to talk over; neither returns. The container's process does not get a core or a tracer: until it
+    has become its program it is still a process of the machine (PR_SET_DUMPABLE).
+    """
+    child = os.fork()
+    if child:
+        return child
+    try:
+        prepare()
+        pid = syscalls.clone_sibling()
+        if pid:
+            ends.say(b"pid %d" % pid)
+            os._exit(0)
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        os.setsid()
+        reset_signals()
+        main()
+    except BaseException as error:
+        ends.complain(error)
+    finally:
+        os._exit(1)
