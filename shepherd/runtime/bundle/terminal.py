@@ -104,6 +104,7 @@ class Relay:
         self._termios = termios
         self._before = termios.tcgetattr(0) if os.isatty(0) else None
         self._open = True  # our standard input
+        self.moved = False  # whether the last turn found something
 
     def __enter__(self):
         if self._before is not None:
@@ -133,7 +134,9 @@ class Relay:
         poll.register(self.master, select.POLLIN)
         if self._open:
             poll.register(0, select.POLLIN)
-        for descriptor, _event in poll.poll(poll_timeout):
+        ready = poll.poll(poll_timeout)
+        self.moved = bool(ready)
+        for descriptor, _event in ready:
             if descriptor == self.master:
                 try:
                     data = os.read(self.master, 65536)
