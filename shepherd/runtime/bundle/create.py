@@ -161,9 +161,7 @@ class _Creation:
         def prepare():
             stage.close_others(kept, request.preserved)
             self.process.prepare()
-            if self.grouped:
-                self.group.add(os.getpid())
-            stage.enter(new, self.joined, self.theirs, config["linux"].get("timeOffsets"))
+            stage.enter(new - {"cgroup"}, self.joined, self.theirs, config["linux"].get("timeOffsets"))
             for descriptor in self.joined.values():
                 os.close(descriptor)
 
@@ -176,6 +174,9 @@ class _Creation:
             self._converse(child)
         finally:
             os.waitpid(child, 0)
+        if self.grouped:
+            self.group.add(self.pid)  # takes the kernel long; meanwhile the root is built
+        self.ours.say(b"grouped")
         self._expect(b"ready")
         said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
         hooks.run(config, "prestart", said)

@@ -29,6 +29,7 @@ class Init:
         self.console = console  # the socket that gets the terminal
         self.notify = notify  # the socket that gets the seccomp listener
         self.state = b""
+        self._grouped = False
 
     def main(self) -> None:
         """Never returns, except by raising."""
@@ -36,7 +37,8 @@ class Init:
         self.process.open_label()
         self._name()
         self._set_parameters()
-        self.rootfs.build()
+        self.rootfs.build(self._join_group)
+        self._join_group()
         slave = self._make_terminal() if self.config["process"].get("terminal") else None
         self.ends.say(b"ready")
         self.state = self._awaited(b"go")
@@ -60,6 +62,14 @@ class Init:
         if self.notify is not None:
             self.process.notify = self._hand_over_listener
         self.process.become(self.ends.fileno(), self.request.preserved, slave is not None)
+
+    def _join_group(self):
+        """Once the runtime has put this process into its control group: only now is that the root of a namespace."""
+        if not self._grouped:
+            self._awaited(b"grouped")
+            self._grouped = True
+            if "cgroup" in self.rootfs.own:
+                syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
     def _awaited(self, word):
         data = self.ends.hear()

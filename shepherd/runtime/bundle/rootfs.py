@@ -33,12 +33,17 @@ class Rootfs:
         self.root = -1
         self._late = []  # what becomes read-only when everything is in it
 
-    def build(self) -> None:
-        """All mounts and devices. Raises OSError or RuntimeFailure."""
+    def build(self, before_groups) -> None:
+        """All mounts and devices; `before_groups()` is called where control groups are about to be mounted.
+
+        Raises OSError or RuntimeFailure.
+        """
         linux = self.config["linux"]
         self._open_root(linux.get("rootfsPropagation") or "")
         table = self.config.get("mounts") or []
         for number, mount in enumerate(table):
+            if mount.get("type") == "cgroup":
+                before_groups()
             try:
                 self._mount(number, mount)
             except OSError as error:
@@ -70,6 +75,7 @@ class Rootfs:
 
     def enter(self) -> None:
         """Make it the root of this process, and leave nothing of the machine's in sight."""
+        old = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self.root)
         os.close(self.root)
         try:
@@ -79,6 +85,8 @@ class Rootfs:
             if error.errno == errno.EINVAL:
                 hint = "the machine's root is in memory (initramfs): --no-pivot makes do without"
             raise RuntimeFailure("pivot_root: %s" % error.strerror, hint) from None
+        os.fchdir(old)
+        os.close(old)
         syscalls.mount(None, ".", None, syscalls.MS_SLAVE | syscalls.MS_REC)  # umount below is not to reach the machine
         syscalls.umount(".", syscalls.MNT_DETACH)
         os.chdir("/")
@@ -95,7 +103,8 @@ class Rootfs:
         os.chdir("/")
 
     def _open_root(self, propagation):
-        syscalls.mount(None, "/", None, _PROPAGATION[propagation] if propagation else _PROPAGATION[""])
+        first = _PROPAGATION[propagation.replace("unbindable", "private")]  # it is bound once, below
+        syscalls.mount(None, "/", None, first)
         _make_parent_private(self.path)
         syscalls.mount(self.path, self.path, None, syscalls.MS_BIND | syscalls.MS_REC)
         self.root = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

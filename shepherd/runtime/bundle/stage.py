@@ -10,6 +10,7 @@ from WORDS, or "E" and a sentence. A runtime that is killed closes its end, and 
 import _signal as signal  # signal itself costs an import of enum
 import _socket as socket  # likewise
 import os
+import sys
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import syscalls
@@ -161,6 +162,13 @@ def reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
+def _forget_modules():
+    """What is not imported yet would be looked for in the container's files: it is not to be found at all."""
+    sys.path[:] = []
+    sys.path_hooks[:] = []
+    sys.path_importer_cache.clear()
+
+
 def fork(prepare, main, ends: Channel) -> int:
     """Start the stage, and return its pid. It calls `prepare()`, and the container's process then `main()`.
 
@@ -177,6 +185,7 @@ def fork(prepare, main, ends: Channel) -> int:
             ends.say(b"pid %d" % pid)
             os._exit(0)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        _forget_modules()
         os.setsid()
         reset_signals()
         main()

@@ -1,6 +1,7 @@
 """Terminals: one made inside the container for its process, and a person's, connected to it (pty(7), ioctl_tty(2))."""
 
 import errno
+import fcntl
 import os
 import stat
 import struct
@@ -18,8 +19,6 @@ def make(root: int, path: str = "/dev/pts/ptmx") -> tuple:
     Neither is opened by a name that a container could have replaced: what is found is checked to be the multiplexer
     (character device 5:2), and the other end is asked of the kernel.
     """
-    import fcntl
-
     try:
         place = paths.open_inside(root, path, os.O_PATH, syscalls.RESOLVE_NO_SYMLINKS)
     except OSError:
@@ -39,15 +38,11 @@ def make(root: int, path: str = "/dev/pts/ptmx") -> tuple:
 
 def set_size(descriptor: int, height: int, width: int) -> None:
     """Rows and columns."""
-    import fcntl
-
     fcntl.ioctl(descriptor, TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
 
 def take(slave: int, user: int) -> None:
     """Make it the controlling terminal and the three standard streams of this session leader."""
-    import fcntl
-
     try:
         os.fchown(slave, user, -1)
     except OSError as error:
@@ -75,22 +70,17 @@ def connect(path: str):
 
 def hand_over(connection, master: int, name: bytes = b"/dev/pts/ptmx") -> None:
     """Send the master's descriptor over a socket, as callers of runtimes expect it: with its name as the data."""
-    import array
-
-    connection.sendmsg([name], [(1, 1, array.array("i", [master]))])  # SOL_SOCKET, SCM_RIGHTS
+    connection.sendmsg([name], [(1, 1, struct.pack("=i", master))])  # SOL_SOCKET, SCM_RIGHTS
 
 
 def receive(connection) -> int:
     """The descriptor that hand_over sent."""
-    import array
-
     _data, control, _flags, _address = connection.recvmsg(4096, 64)
     for level, kind, data in control:
         if (level, kind) == (1, 1):
-            received = array.array("i")
-            received.frombytes(data[: len(data) - len(data) % received.itemsize])
-            os.set_inheritable(received[0], False)
-            return received[0]
+            master = struct.unpack_from("=i", data)[0]
+            os.set_inheritable(master, False)
+            return master
     raise RuntimeFailure("the container's terminal did not arrive")
 
 
@@ -120,9 +110,7 @@ class Relay:
 
     def resize(self) -> None:
         """Give it the size of ours."""
-        import fcntl
-
-        if self._before is not None:
+            if self._before is not None:
             size = fcntl.ioctl(0, TIOCGWINSZ, b"\0" * 8)
             fcntl.ioctl(self.master, TIOCSWINSZ, size)
 
