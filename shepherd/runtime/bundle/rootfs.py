@@ -222,7 +222,7 @@ class Rootfs:
         top = self._folder(target, False)
         try:
             if [kind for _path, kind, _names in found] == ["cgroup2"]:
-                self._mount_group(found[0], shown(top), chosen)
+                self._mount_group(found[0], top, chosen)
                 return
             syscalls.mount("tmpfs", shown(top), "tmpfs", chosen.flags & ~syscalls.MS_RDONLY, "mode=755")
         finally:
@@ -230,7 +230,7 @@ class Rootfs:
         for hierarchy in found:
             place = paths.make_folder(self.root, os.path.join(target, os.path.basename(hierarchy[0])))
             try:
-                self._mount_group(hierarchy, shown(place), chosen)
+                self._mount_group(hierarchy, place, chosen)
             finally:
                 os.close(place)
         for path, _kind, names in found:
@@ -249,15 +249,19 @@ class Rootfs:
     def _mount_group(self, hierarchy, place, chosen):
         path, kind, names = hierarchy
         if "cgroup" in self.own and kind == "cgroup2":
-            syscalls.mount("cgroup2", place, "cgroup2", chosen.flags)
+            syscalls.mount("cgroup2", shown(place), "cgroup2", chosen.flags)
         elif "cgroup" in self.own:
             named = any(name.startswith("name=") for name in names)
             data = ",".join((["none"] if named else []) + names + (["xattr"] if named else []))
-            syscalls.mount("cgroup", place, "cgroup", chosen.flags, data)
+            syscalls.mount("cgroup", shown(place), "cgroup", chosen.flags, data)
         else:
             source = os.path.join(path, self.group)
-            syscalls.mount(source if os.path.isdir(source) else path, place, None, syscalls.MS_BIND)
-            syscalls.mount(None, place, None, syscalls.MS_REMOUNT | syscalls.MS_BIND | chosen.flags)
+            tree = clone_source({"source": source if os.path.isdir(source) else path}, chosen)
+            if tree is not None:
+                syscalls.move_mount(tree, place)
+                os.close(tree)
+            else:
+                syscalls.mount(source, shown(place), None, syscalls.MS_BIND)  # before Linux 5.12; below a read-only tmpfs
 
     # Devices
 

@@ -110,7 +110,7 @@ class Relay:
 
     def resize(self) -> None:
         """Give it the size of ours."""
-            if self._before is not None:
+        if self._before is not None:
             size = fcntl.ioctl(0, TIOCGWINSZ, b"\0" * 8)
             fcntl.ioctl(self.master, TIOCSWINSZ, size)
 
