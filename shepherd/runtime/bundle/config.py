@@ -54,7 +54,9 @@ def check(config: dict) -> None:
     schema.check(config, schema.CONFIG)
     major = config["ociVersion"].split(".")[0]
     if major != "1" or config["ociVersion"].count(".") < 2:
-        raise RuntimeFailure("/ociVersion: %.40r is not a version 1.x.y, which is what is known here" % config["ociVersion"])
+        raise RuntimeFailure(
+            "/ociVersion: %.40r is not a version 1.x.y, which is what is known here" % config["ociVersion"]
+        )
     for name in ("root", "linux"):
         if config.get(name) is None:
             raise RuntimeFailure("/%s: is required" % name)
@@ -77,7 +79,9 @@ def check(config: dict) -> None:
         if allowed and allowed.get("flags"):
             raise RuntimeFailure("/linux/%s/flags: none is defined" % name)
     if linux.get("intelRdt") is not None:
-        raise RuntimeFailure("/linux/intelRdt: is not supported", "take it out; limits of CPU and memory are in resources")
+        raise RuntimeFailure(
+            "/linux/intelRdt: is not supported", "take it out; limits of CPU and memory are in resources"
+        )
     if ".." in (linux.get("cgroupsPath") or "").split("/"):
         raise RuntimeFailure("/linux/cgroupsPath: should have no .. in it")
 
@@ -133,7 +137,9 @@ def _check_namespaces(config, linux, kinds):
         twice = next(number for number, name in enumerate(names) if name in names[:number])
         raise RuntimeFailure("/linux/namespaces/%d/type: %s is there twice" % (twice, names[twice]))
     if "mount" not in kinds:
-        raise RuntimeFailure("/linux/namespaces: should have one of type mount: there would be nothing to mount a root in")
+        raise RuntimeFailure(
+            "/linux/namespaces: should have one of type mount: there would be nothing to mount a root in"
+        )
     for field in ("hostname", "domainname"):
         if config.get(field) and "uts" not in kinds:
             raise RuntimeFailure("/%s: can be set only with a namespace of type uts" % field)

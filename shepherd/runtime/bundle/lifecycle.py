@@ -51,8 +51,8 @@ def delete(root: str, name: str, force: bool = False) -> None:
     try:
         container = state.hold(root, name)
     except RuntimeFailure:
-        if force and name not in state.names(root):
-            state.check_name(name)
+        if force and state.check_name(name) not in state.names(root):
+            state.sweep(root)
             return  # that it is not there is what was asked for
         raise
     with container:

@@ -125,7 +125,7 @@ class Rootfs:
             finally:
                 os.close(place)
         flags = chosen.flags
-        if kind == "tmpfs" and flags & syscalls.MS_RDONLY or target.rstrip("/") == "/dev":
+        if (kind == "tmpfs" and flags & syscalls.MS_RDONLY) or target.rstrip("/") == "/dev":
             if flags & syscalls.MS_RDONLY:
                 self._late.append(target)
             flags &= ~syscalls.MS_RDONLY
@@ -261,7 +261,9 @@ class Rootfs:
                 syscalls.move_mount(tree, place)
                 os.close(tree)
             else:
-                syscalls.mount(source, shown(place), None, syscalls.MS_BIND)  # before Linux 5.12; below a read-only tmpfs
+                syscalls.mount(
+                    source, shown(place), None, syscalls.MS_BIND
+                )  # before Linux 5.12; below a read-only tmpfs
 
     # Devices
 
@@ -294,7 +296,7 @@ class Rootfs:
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if stat.S_IFMT(found.st_mode) != kind or (number and found.st_rdev != number):
                     raise RuntimeFailure("%s exists in the root, and is not that device" % path) from None
-                return
+                return None
             except PermissionError:
                 return self._bind_device(path, kind, number)
             # by descriptor: the folder may be one that others write to
@@ -335,7 +337,9 @@ class Rootfs:
             return  # nothing is there, or nothing that a process inside would get at
         try:
             try:
-                tree = syscalls.open_tree(place, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE)
+                tree = syscalls.open_tree(
+                    place, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE
+                )
                 try:
                     syscalls.mount_setattr(tree, syscalls.MOUNT_ATTR_RDONLY, 0, 0, 0, syscalls.AT_RECURSIVE)
                     syscalls.move_mount(tree, place)

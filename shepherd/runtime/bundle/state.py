@@ -10,19 +10,31 @@ name and is renamed, complete and locked; it goes the same way. What a killed co
 free. Nothing here has to survive a power cut, since no process does: there is no fsync.
 """
 
+import _signal as signal  # signal itself costs an import of enum
 import errno
 import fcntl
-import _signal as signal  # signal itself costs an import of enum
 import os
 import select
 import stat
 import time
 
-from shepherd.runtime.bundle import document
+from shepherd.runtime.bundle import document, schema
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import syscalls
 
 VERSION = "1.2.0"
+_RECORD = {
+    "ociVersion!": "string",
+    "bundle!": "string",
+    "created!": "string",
+    "owner!": "id",
+    "group!": "name",
+    "pid": "positive",
+    "began": "uint64",
+    "ready": "bool",
+    "paused": "bool",
+    "config!": {"root!": "object", "linux!": "object"},
+}
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.")
 
 
@@ -274,11 +286,18 @@ def kill_process(record: dict) -> None:
 
 
 def _record(folder):
+    """The record; None where there is none. Raises RuntimeFailure for one that no command of ours wrote."""
+    path = os.path.join(folder, "state.json")
     try:
-        with open(os.path.join(folder, "state.json"), "rb") as file:
-            return document.loads(file.read(), file.name)
+        with open(path, "rb") as file:
+            record = document.loads(file.read(), path)
+        schema.check(record, _RECORD)
+        return record
     except OSError:
         return None
+    except RuntimeFailure as error:
+        message = error.message if error.message.startswith(path) else "%s: %s" % (path, error.message)
+        raise RuntimeFailure(message, "it was damaged: end its processes, and remove %s" % folder) from None
 
 
 def _is_same(descriptor, path):

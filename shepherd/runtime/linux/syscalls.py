@@ -138,8 +138,7 @@ def drop_capability(number: int) -> None:
 def _call(number, *arguments):
     """syscall(2); an int is as wide as a register, bytes are a pointer to them."""
     return _libc.syscall(
-        ctypes.c_long(number),
-        *[ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+        ctypes.c_long(number), *[ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
     )
 
 

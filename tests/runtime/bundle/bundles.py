@@ -19,7 +19,9 @@ PROGRAM = (
     f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from shepherd.runtime.cli.oci import main;"
     " sys.exit(main(sys.argv[1:]))"
 )
-APPLETS = "sh true false cat ls id mount echo sleep ps env readlink hostname touch mkdir rm kill stat wc mknod chmod stty"
+APPLETS = (
+    "sh true false cat ls id mount echo sleep ps env readlink hostname touch mkdir rm kill stat wc mknod chmod stty"
+)
 APPLETS += " tty ln grep setsid umount dd mv trap nice head tail seq test date expr unshare hexdump"
 
 

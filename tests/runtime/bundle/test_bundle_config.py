@@ -148,7 +148,7 @@ def test_anything_anywhere_is_checked_or_refused(pointer, value):
 
 
 def test_options_of_mounts_become_flags():
-    found = options.parse("ro nosuid mode=755 noatime relatime rro rshared".split(), "")
+    found = options.parse(["ro", "nosuid", "mode=755", "noatime", "relatime", "rro", "rshared"], "")
     assert found.flags == syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_RELATIME
     assert found.data == "mode=755"
     assert found.recursive_flags == syscalls.MS_RDONLY

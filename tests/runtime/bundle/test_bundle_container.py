@@ -83,7 +83,9 @@ def status_of(bundle, script="cat /proc/self/status"):
 
 
 def test_capabilities_and_privileges(bundle):
-    sets = {name: ["CAP_KILL", "CAP_CHOWN"] for name in ("bounding", "effective", "permitted", "inheritable", "ambient")}
+    sets = {
+        name: ["CAP_KILL", "CAP_CHOWN"] for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
+    }
     bundle.process["capabilities"] = sets
     bundle.process["user"] = {"uid": 1000, "gid": 1000}
     found = status_of(bundle)
@@ -150,7 +152,15 @@ def test_namespaces_are_new_unless_shared(bundle):
     assert [one == other for one, other in zip(found, ours, strict=True)] == [False] * 6 + [True]
     bundle.without("network", "ipc", "cgroup")
     found = bundle.output(script).split()
-    assert [one == other for one, other in zip(found, ours, strict=True)] == [True, True, False, True, False, False, True]
+    assert [one == other for one, other in zip(found, ours, strict=True)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_names(bundle):
@@ -196,7 +206,9 @@ def user_namespace(bundle, host=100000):
 def test_a_user_namespace(bundle):
     user_namespace(bundle)
     bundle.process["capabilities"] = {name: ["CAP_SETUID"] for name in ("bounding", "effective", "permitted")}
-    found = bundle.output("id -u; cat /proc/self/uid_map /proc/self/gid_map; echo > /dev/null && stat -c %t:%T /dev/null")
+    found = bundle.output(
+        "id -u; cat /proc/self/uid_map /proc/self/gid_map; echo > /dev/null && stat -c %t:%T /dev/null"
+    )
     assert found.split() == ["0", *["0", "100000", "65536"] * 2, "1:3"]
     assert bundle.traces() == []
 
@@ -358,7 +370,7 @@ def test_default_devices(bundle):
         "/dev/tty 666 5:0",
     ]
     assert found[6].endswith("pts/ptmx")
-    assert bundle.output("readlink /dev/fd /dev/stdin; readlink /dev/stdin") .endswith("/proc/self/fd/0\n")
+    assert bundle.output("readlink /dev/fd /dev/stdin; readlink /dev/stdin").endswith("/proc/self/fd/0\n")
 
 
 def test_more_devices(bundle):
@@ -488,7 +500,12 @@ def test_one_more_process(bundle):
 
 def test_a_process_object(bundle, tmp_path):
     started(bundle)
-    process = {"args": ["sh", "-c", "echo $X; pwd"], "cwd": "/bin", "env": ["PATH=/bin", "X=y"], "user": {"uid": 0, "gid": 0}}
+    process = {
+        "args": ["sh", "-c", "echo $X; pwd"],
+        "cwd": "/bin",
+        "env": ["PATH=/bin", "X=y"],
+        "user": {"uid": 0, "gid": 0},
+    }
     (tmp_path / "process.json").write_text(json.dumps(process))
     pid_file = tmp_path / "pid"
     found = bundle.do("exec", "--process", str(tmp_path / "process.json"), "--pid-file", str(pid_file), "c")
@@ -498,7 +515,9 @@ def test_a_process_object(bundle, tmp_path):
     assert "/cwd" in bundle.call("exec", "-p", str(tmp_path / "process.json"), "c").stderr
 
 
-@pytest.mark.parametrize("user", ["-1", "4294967296", "4294967295", "0x0", " 0", "name", "1000:", ":0", "name:grp", "٣"])
+@pytest.mark.parametrize(
+    "user", ["-1", "4294967296", "4294967295", "0x0", " 0", "name", "1000:", ":0", "name:grp", "٣"]
+)
 def test_users_are_numbers(bundle, user):
     started(bundle)
     done = bundle.call("exec", f"--user={user}", "c", "id")
@@ -559,7 +578,14 @@ def test_a_seccomp_listener(bundle, tmp_path):
 def test_features_and_spec(bundle, tmp_path):
     found = json.loads(bundle.do("features"))
     assert "idmap" in found["mountOptions"]
-    assert set(found["hooks"]) == {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
+    assert set(found["hooks"]) == {
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    }
     bundle.do("spec", "--bundle", str(tmp_path))
     assert json.loads((tmp_path / "config.json").read_text())["ociVersion"] == found["ociVersionMax"]
     assert "exists" in bundle.call("spec", "--bundle", str(tmp_path)).stderr

@@ -79,6 +79,9 @@ def _process(container, found):
 
 def identity(option: str, text: str) -> int:
     """A user's or group's number; digits alone, for names are the image's business. Raises RuntimeFailure."""
-    if not (text.isdigit() and text.isascii() if hasattr(text, "isascii") else text.isdigit()) or int(text) > (1 << 32) - 2:
+    if (
+        not (text.isdigit() and text.isascii() if hasattr(text, "isascii") else text.isdigit())
+        or int(text) > (1 << 32) - 2
+    ):
         raise RuntimeFailure("%s: should be numbers as in 1000:1000, and is %.40r" % (option, text))
     return int(text)

@@ -10,7 +10,7 @@ TABLE = dict(
         "-d": ("detach", bool),
         "--keep": ("keep", bool),
         "--no-subreaper": ("no_subreaper", bool),
-    }
+    },
 )
 
 
