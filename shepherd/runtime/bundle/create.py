@@ -161,19 +161,20 @@ class _Creation:
         def prepare():
             stage.close_others(kept, request.preserved)
             self.process.prepare()
-            stage.enter(new - {"cgroup"}, self.joined, self.theirs, config["linux"].get("timeOffsets"))
-            for descriptor in self.joined.values():
-                os.close(descriptor)
 
         try:
-            child = stage.fork(prepare, init.main, self.theirs)
+            offsets = config["linux"].get("timeOffsets")
+            child, direct = stage.fork(new - {"cgroup"}, self.joined, self.theirs, prepare, init.main, offsets)
         finally:
             os.close(lock)
         self.theirs.close()
-        try:
-            self._converse(child)
-        finally:
-            os.waitpid(child, 0)
+        if direct:
+            self._born(child)
+        else:
+            try:
+                self._converse(child)
+            finally:
+                os.waitpid(child, 0)
         if self.grouped:
             self.group.add(self.pid)  # takes the kernel long; meanwhile the root is built
         self.ours.say(b"grouped")
@@ -201,11 +202,14 @@ class _Creation:
                 users.write_maps(child, linux["uidMappings"], linux["gidMappings"])
                 self.ours.say(b"mapped")
             elif said.startswith(b"pid "):
-                self.pid = int(said[4:])
-                self.container.record.update(pid=self.pid, began=state.start_time(self.pid))
-                return self.container.save()
+                return self._born(int(said[4:]))
             else:
                 raise RuntimeFailure("the container's process ended before it was made")
+
+    def _born(self, pid):
+        self.pid = pid
+        self.container.record.update(pid=pid, began=state.start_time(pid))
+        self.container.save()
 
     def _expect(self, word):
         said = self.ours.hear()
@@ -214,7 +218,7 @@ class _Creation:
 
     def _how(self):
         """How the process ended, as far as its parent is told."""
-        done, status = os.waitpid(self.pid, 0)
+        status = os.waitpid(self.pid, 0)[1]
         self.pid = None
         if os.WIFSIGNALED(status):
             return " (signal %d; is the memory limit very low?)" % os.WTERMSIG(status)

@@ -1,4 +1,4 @@
-"""JSON, by the compiled half of Python's json alone: its other half costs more to import than all of a bundle to read."""
+"""JSON, by the compiled half of Python's json alone: the other half takes longer to import than a bundle to read."""
 
 from shepherd.runtime.errors import RuntimeFailure
 

@@ -11,7 +11,6 @@ import os
 from shepherd.runtime.bundle import create, foreground, stage, state, terminal
 from shepherd.runtime.bundle.process import Process
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import syscalls
 
 
 class Request:
@@ -65,30 +64,20 @@ def start(request: Request) -> int:
 
     def prepare():
         stage.close_others(kept, request.preserved)
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         process.prepare()
-        try:
-            group.add(os.getpid())
-        except FileNotFoundError:
-            if os.geteuid() == 0:
-                raise  # the container has just ended
-        process.move_to_final_processors()
         process.open_label()
-        stage.enter(set(), joined, theirs)
-        for descriptor in joined.values():
-            os.close(descriptor)
 
     pid = None
     try:
-        child = stage.fork(prepare, joiner.main, theirs)
+        pid, direct = stage.fork(set(), joined, theirs, prepare, joiner.main)
         theirs.close()
+        if not direct:
+            pid = _told(ours, pid)
         try:
-            said = ours.hear()
-        finally:
-            os.waitpid(child, 0)
-        if not said.startswith(b"pid "):
-            raise RuntimeFailure("the process ended before it was made")
-        pid = int(said[4:])
+            group.add(pid)
+        except FileNotFoundError:
+            if os.geteuid() == 0:
+                raise RuntimeFailure("container %s has just ended" % container.name) from None
         if request.pid_file:
             create.write_pid_file(request.pid_file, pid)
         ours.say(b"go")
@@ -110,6 +99,17 @@ def start(request: Request) -> int:
             console.close()
         for descriptor in joined.values():
             os.close(descriptor)
+
+
+def _told(ours, child):
+    """The pid that the stage says."""
+    try:
+        said = ours.hear()
+    finally:
+        os.waitpid(child, 0)
+    if not said.startswith(b"pid "):
+        raise RuntimeFailure("the process ended before it was made")
+    return int(said[4:])
 
 
 def _open_namespaces(container):
@@ -164,7 +164,8 @@ class _Joiner:
             self.console.close()
         if self.ends.hear() != b"go":
             os._exit(1)  # the runtime is gone
+        self.process.move_to_final_processors()
         self.process.enter_folder(False)
         if slave is not None:
             terminal.take(slave, self.process.user["uid"])
-        self.process.become(self.ends.fileno(), self.request.preserved, slave is not None)
+        self.process.become(self.ends.fileno(), slave is not None)

@@ -1,4 +1,6 @@
-"""Programs of the machine's that are told of a container's life (runtime.md, "Lifecycle"; config.md, "POSIX-platform Hooks").
+"""Programs of the machine's that are told of a container's life.
+
+runtime.md, "Lifecycle"; config.md, "POSIX-platform Hooks".
 
 Each gets the state on its standard input, has its own environment and arguments and nothing of ours, and may have a
 timeout in seconds, after which it and its process group are killed.

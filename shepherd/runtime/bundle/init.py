@@ -61,7 +61,7 @@ class Init:
         hooks.run(self.config, "startContainer", self.state.decode("ascii"))
         if self.notify is not None:
             self.process.notify = self._hand_over_listener
-        self.process.become(self.ends.fileno(), self.request.preserved, slave is not None)
+        self.process.become(self.ends.fileno(), slave is not None)
 
     def _join_group(self):
         """Once the runtime has put this process into its control group: only now is that the root of a namespace."""

@@ -205,8 +205,8 @@ class Process:
         if not here.startswith("/"):
             raise RuntimeFailure("%s/cwd: %s leads out of the container" % (self.pointer, self.process["cwd"]))
 
-    def become(self, report: int, preserved: int, terminal: bool) -> None:
-        """Become the program: does not return. `report` gets what fails; descriptors 3 … 2 + preserved stay open."""
+    def become(self, report: int, terminal: bool) -> None:
+        """Become the program: does not return. `report` is the descriptor that gets what fails."""
         path = self.find_program()
         environment = self.environment()
         if "HOME" not in environment:

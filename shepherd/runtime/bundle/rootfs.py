@@ -115,15 +115,20 @@ class Rootfs:
         kind, target = mount.get("type") or "", mount["destination"]
         chosen = options.parse(mount.get("options") or [], "/mounts/%d/options" % number)
         if chosen.bind or kind == "bind":
-            return self._bind(number, mount, chosen)
-        if kind == "cgroup":
-            return self._mount_groups(target, chosen)
-        if chosen.remount:
+            self._bind(number, mount, chosen)
+        elif kind == "cgroup":
+            self._mount_groups(target, chosen)
+        elif chosen.remount:
             place = paths.open_inside(self.root, target)
             try:
-                return syscalls.mount(None, shown(place), None, syscalls.MS_REMOUNT | chosen.flags, chosen.data)
+                syscalls.mount(None, shown(place), None, syscalls.MS_REMOUNT | chosen.flags, chosen.data)
             finally:
                 os.close(place)
+        else:
+            self._mount_new(mount, kind, target, chosen)
+
+    def _mount_new(self, mount, kind, target, chosen):
+        """A file system of its own, not a part of another."""
         flags = chosen.flags
         if (kind == "tmpfs" and flags & syscalls.MS_RDONLY) or target.rstrip("/") == "/dev":
             if flags & syscalls.MS_RDONLY:

@@ -31,7 +31,6 @@ KINDS = {
     "path": (_is_path, "an absolute path"),
     "name": (lambda value: isinstance(value, str) and value and "\0" not in value, "a string that is not empty"),
     "object": (lambda value: isinstance(value, dict), "an object"),
-    "any": (lambda value: True, "anything"),
 }
 
 MAPPINGS = [{"containerID!": "uint32", "hostID!": "uint32", "size!": "uint32"}]

@@ -1,14 +1,21 @@
-"""The two processes between the runtime and the user's program.
+"""How the container's process comes to be.
 
-    runtime ── fork ──> stage: limits, control group, namespaces ── clone(CLONE_PARENT) ──> the container's process
+    runtime ── fork ──> the container's process: limits, namespaces, …
 
-The stage ends as soon as the container's process is there, which is a child of the runtime too, so that whoever started
-it can wait for it. All three are one interpreter: nothing is loaded again. They talk in packets over one socket: words
-from WORDS, or "E" and a sentence. A runtime that is killed closes its end, and then they end too.
+The runtime chooses the process namespace of its next child before it forks, and takes its own back. Where that
+namespace has to belong to a user namespace, which the runtime does not enter, there is one more process:
+
+    runtime ── fork ──> stage: limits, user namespace, the others ── clone(CLONE_PARENT) ──> the container's process
+
+It ends as soon as the container's process is there. That is a child of the runtime either way, so that whoever
+started it can wait for it. They are one interpreter: nothing is loaded again. They talk in packets over one socket,
+words or "E" and a sentence. A runtime that is killed closes its end, and then they end too.
 """
 
 import _signal as signal  # signal itself costs an import of enum
 import _socket as socket  # likewise
+import fcntl
+import gc
 import os
 import sys
 
@@ -80,8 +87,6 @@ def channel() -> tuple:
 
 def open_namespaces(wanted: dict) -> dict:
     """Descriptors of the namespaces that are joined: kind to descriptor, for a dict of kind to path (None: skipped)."""
-    import fcntl
-
     opened = {}
     for kind, path in wanted.items():
         if path is None:
@@ -99,10 +104,9 @@ def open_namespaces(wanted: dict) -> dict:
 
 
 def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
-    """In the stage: enter namespaces, new ones and those of open descriptors."""
-    joined = dict(joined)
+    """Enter namespaces, new ones and those of open descriptors."""
     if "user" in joined:
-        syscalls.setns(joined.pop("user"), syscalls.CLONE_NEWUSER)
+        syscalls.setns(joined["user"], syscalls.CLONE_NEWUSER)
         _become_root()
     elif "user" in new:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
@@ -114,8 +118,10 @@ def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
     for kind in new:
         flags |= KINDS[kind] if kind != "user" else 0
     for kind in KINDS:
-        if kind in joined:
+        if kind in joined and kind != "user":
             syscalls.setns(joined[kind], KINDS[kind])
+    for namespace in joined.values():
+        os.close(namespace)
     if flags:
         syscalls.unshare(flags)
     if offsets:
@@ -169,22 +175,65 @@ def _forget_modules():
     sys.path_importer_cache.clear()
 
 
-def fork(prepare, main, ends: Channel) -> int:
-    """Start the stage, and return its pid. It calls `prepare()`, and the container's process then `main()`.
+class _Hidden:
+    """This process and those it forks, closed to others: no core, no tracer, no look at what they have open."""
 
-    Both have `ends` to talk over; neither returns. The container's process does not get a core or a tracer: until it
-    has become its program it is still a process of the machine (PR_SET_DUMPABLE).
+    def __enter__(self):
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+    def __exit__(self, *exception):
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+
+
+class _BornIn:
+    """Processes forked inside belong to another process namespace: a new one (None), or an open one."""
+
+    def __init__(self, namespace):
+        self._namespace = namespace
+
+    def __enter__(self):
+        self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        if self._namespace is None:
+            syscalls.unshare(syscalls.CLONE_NEWPID)
+        else:
+            syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
+        self._forker = os.getpid()
+
+    def __exit__(self, *exception):
+        if os.getpid() == self._forker:
+            syscalls.setns(self._own, syscalls.CLONE_NEWPID)
+            os.close(self._own)
+
+
+def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> tuple:
+    """Start the container's process: (pid, whether it is that process and not its stage).
+
+    It calls `prepare()` on the machine, enters the namespaces, and calls `main()`, which ends by executing a program.
+    A stage is needed where the process namespace has to belong to a user namespace, and for a new time namespace.
     """
-    child = os.fork()
+    direct = "user" not in joined and "user" not in new and "time" not in new
+    hidden = "user" not in new  # its maps can be written, by an ordinary user, only while it can be looked into
+    if hidden:
+        with _Hidden():
+            child = _fork(new, joined, direct)
+    else:
+        child = _fork(new, joined, direct)
     if child:
-        return child
+        return child, direct
+    gc.disable()  # it would touch all of the memory that is shared with the runtime
     try:
         prepare()
-        pid = syscalls.clone_sibling()
-        if pid:
-            ends.say(b"pid %d" % pid)
-            os._exit(0)
-        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        if direct:
+            if "pid" in joined:
+                os.close(joined.pop("pid"))
+            enter(new - {"pid"}, joined, ends)
+        else:
+            enter(new, joined, ends, offsets)
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+            pid = syscalls.clone_sibling()
+            if pid:
+                ends.say(b"pid %d" % pid)
+                os._exit(0)
         _forget_modules()
         os.setsid()
         reset_signals()
@@ -193,3 +242,10 @@ def fork(prepare, main, ends: Channel) -> int:
         ends.complain(error)
     finally:
         os._exit(1)
+
+
+def _fork(new, joined, direct):
+    if direct and ("pid" in new or "pid" in joined):
+        with _BornIn(joined.get("pid")):
+            return os.fork()
+    return os.fork()

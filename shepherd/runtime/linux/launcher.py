@@ -64,8 +64,8 @@ def program(path: bytes, arguments: list, environment: list, report: int, filter
     """The launcher as the bytes of an ELF file; None for a machine that it is not written for.
 
     `arguments` and `environment` ("NAME=value") are lists of bytes. `report` is a descriptor that is closed when
-    `path` was executed, and to which otherwise the result of execve(2) is written, eight bytes, little endian. `filter_`
-    is (flags, BPF program) for seccomp(2), installed last of all; `filtered` says that one is in force already, which
+    `path` was executed; otherwise the result of execve(2) is written to it, eight bytes, little endian. `filter_` is
+    (flags, BPF program) for seccomp(2), installed last of all; `filtered` says that one is in force already, which
     may refuse calls. An entry point that leads back here ends: its descriptor is closed by then.
     """
     machine = machine or syscalls._MACHINE

@@ -90,9 +90,7 @@ class Bundle:
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a verb, and return what became of it."""
         more = {"stdin": subprocess.DEVNULL, "timeout": 60, **more}
-        return subprocess.run(
-            self.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, **more
-        )
+        return subprocess.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
 
     def do(self, *words: str, **more: Any) -> str:
         """The same where it has to succeed: what it printed."""

@@ -18,7 +18,8 @@ def record(bundle, name, text=""):
     script = bundle.folder / f"hook-{name}"
     where = "/log" if name == "startContainer" else str(log)
     script.write_text(
-        f'#!/bin/sh\nread state\necho "{name} $(readlink /proc/self/ns/mnt) $(readlink /proc/self/ns/pid) $A $1 $state" >> {where}\n{text}\n'
+        f"#!/bin/sh\nread state\nmount=$(readlink /proc/self/ns/mnt) pid=$(readlink /proc/self/ns/pid)\n"
+        f'echo "{name} $mount $pid $A $1 $state" >> {where}\n{text}\n'
     )
     script.chmod(0o755)
     log.touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -347,10 +348,8 @@ def test_a_runtime_that_is_killed_takes_the_waiting_process_along(bundle):
     process.wait()
     assert ended(bundle)
     for child in children:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(int(child), signal.SIGKILL)  # the hook, which outlives its runtime
-        except ProcessLookupError:
-            pass
     assert bundle.state()["status"] == "stopped"
     bundle.do("delete", "c")
     assert bundle.traces() == []

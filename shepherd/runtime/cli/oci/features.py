@@ -6,7 +6,7 @@ from shepherd.runtime.bundle import document, options, schema, state
 from shepherd.runtime.cli.oci import options as words_of
 
 
-def run(chosen, words: list) -> int:
+def run(_chosen, words: list) -> int:
     """The verb."""
     words_of.parse(words, {}, "features", 0, 0)
     from shepherd.runtime.linux import capabilities

@@ -68,7 +68,7 @@ def parse(words: list, table: dict, usage: str, least: int = 0, most=None, until
     return found
 
 
-class Help(Exception):
+class Help(Exception):  # noqa: N818 - nothing is wrong
     """The text that was asked for."""
 
 

@@ -9,7 +9,7 @@ from shepherd.runtime.errors import RuntimeFailure
 TABLE = {"--bundle": ("bundle", str), "-b": ("bundle", str), "--rootless": ("rootless", bool)}
 
 
-def run(chosen, words: list) -> int:
+def run(_chosen, words: list) -> int:
     """The verb."""
     found = options.parse(words, TABLE, "spec [--bundle FOLDER] [--rootless]", 0, 0)
     path = os.path.join(found.bundle or ".", "config.json")
