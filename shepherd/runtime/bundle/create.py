@@ -7,6 +7,7 @@ in the record before it is made, so that `delete --force` finds it also where th
 import _signal as signal  # signal itself costs an import of enum
 import _socket as socket  # likewise
 import os
+import sys
 import time
 
 from shepherd.runtime.bundle import document, hooks, options, rootfs, stage, state, terminal, users
@@ -42,9 +43,9 @@ class Request:
 class Listener:
     """The socket on which the first process waits for `start`."""
 
-    def __init__(self, container):
+    def __init__(self, folder: int):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        self._socket.bind("/proc/self/fd/%d/start" % container.lock)  # short, however long the path is
+        self._socket.bind("/proc/self/fd/%d/start" % folder)  # short, however long the path is
         self._socket.listen(1)
 
     def fileno(self) -> int:
@@ -125,7 +126,7 @@ class _Creation:
         self.joined = {}
         self.trees = {}
         self.sockets = []
-        self.container = None
+        self.claim = self.container = None
         self.grouped = False
         self.pid = None
         self.ours = self.theirs = None
@@ -137,21 +138,12 @@ class _Creation:
         console = self._console()
         notify = self._listen_to(self.process.listener)
         new = {kind for kind, path in self.wanted.items() if path is None}
-        record = {
-            "ociVersion": state.VERSION,
-            "id": request.name,
-            "bundle": request.bundle,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "owner": os.geteuid(),
-            "group": group_path(config, request.name),
-            "config": config,
-        }
-        container = self.container = state.claim(request.root, request.name, record)
-        self._make_group()
+        group = group_path(config, request.name)
         place = os.path.realpath(os.path.join(request.bundle, config["root"]["path"]))
-        files = rootfs.Rootfs(config, place, record["group"], self.trees, new)
-        lock = os.open(os.path.join(container.folder, "init"), os.O_RDONLY | os.O_CLOEXEC)
-        listener = None if start else Listener(container)
+        files = rootfs.Rootfs(config, place, group, self.trees, new)
+        self.claim = state.Claim(request.root, request.name)
+        lock = os.open(os.path.join(self.claim.folder, "init"), os.O_RDONLY | os.O_CLOEXEC)
+        listener = None if start else Listener(self.claim.lock)
         self.sockets += [one for one in (listener,) if one]
         self.ours, self.theirs = stage.channel()
         init = Init(request, self.process, files, self.theirs, lock, listener, console, notify)
@@ -168,15 +160,21 @@ class _Creation:
         finally:
             os.close(lock)
         self.theirs.close()
-        if direct:
-            self._born(child)
-        else:
-            try:
-                self._converse(child)
-            finally:
-                os.waitpid(child, 0)
-        if self.grouped:
-            self.group.add(self.pid)  # takes the kernel long; meanwhile the root is built
+        self.pid = child if direct else self._converse(child)
+        # from here on it builds its root, and we do the rest beside it
+        record = {
+            "ociVersion": state.VERSION,
+            "id": request.name,
+            "bundle": request.bundle,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "owner": os.geteuid(),
+            "group": group,
+            "pid": self.pid,
+            "began": state.start_time(self.pid),
+            "config": config,
+        }
+        container = self.container = self.claim.publish(record)
+        self._make_group()
         self.ours.say(b"grouped")
         self._expect(b"ready")
         said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
@@ -194,22 +192,21 @@ class _Creation:
         return container
 
     def _converse(self, child):
-        """With the stage, until it says which process is the container's."""
-        while True:
-            said = self.ours.hear()
-            if said == b"map":
+        """With the stage, until it says which process is the container's: its pid."""
+        try:
+            while True:
+                said = self.ours.hear()
+                if said.startswith(b"pid "):
+                    return int(said[4:])
+                if said != b"map":
+                    raise RuntimeFailure("the container's process ended before it was made")
                 linux = self.config["linux"]
                 users.write_maps(child, linux["uidMappings"], linux["gidMappings"])
                 self.ours.say(b"mapped")
-            elif said.startswith(b"pid "):
-                return self._born(int(said[4:]))
-            else:
-                raise RuntimeFailure("the container's process ended before it was made")
-
-    def _born(self, pid):
-        self.pid = pid
-        self.container.record.update(pid=pid, began=state.start_time(pid))
-        self.container.save()
+        finally:
+            if self.ours is not None and sys.exc_info()[0] is not None:
+                self.ours.close()  # the stage hears it, and ends
+            os.waitpid(child, 0)
 
     def _expect(self, word):
         said = self.ours.hear()
@@ -239,6 +236,7 @@ class _Creation:
                 return  # an ordinary user, who has no group to make one in
             raise RuntimeFailure("cannot make the control group: %s" % error) from None
         self.group.apply(resources)
+        self.group.add(self.pid)
 
     def _open_trees(self):
         """Bind mounts whose source has to be opened by us: with mapped owners, or from inside a user namespace."""
@@ -301,6 +299,8 @@ class _Creation:
         if self.container is not None:
             self.container.remove()
             self.container.release()
+        elif self.claim is not None:
+            self.claim.abandon()
 
     def close(self):
         """What only the children need."""

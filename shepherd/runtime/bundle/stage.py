@@ -170,9 +170,11 @@ def reset_signals() -> None:
 
 def _forget_modules():
     """What is not imported yet would be looked for in the container's files: it is not to be found at all."""
-    sys.path[:] = []
-    sys.path_hooks[:] = []
-    sys.path_importer_cache.clear()
+    _KEPT.append(sys.path_importer_cache)  # to take it apart would cost a millisecond
+    sys.path, sys.path_hooks, sys.path_importer_cache = [], [], {}
+
+
+_KEPT = []
 
 
 class _Hidden:

@@ -140,26 +140,39 @@ class Container:
         _empty(grave)
 
 
-def claim(root: str, name: str, record: dict) -> Container:
-    """Make the record of a new container, locked. Raises RuntimeFailure where the name is taken."""
-    make_root(root)
-    folder = os.path.join(root, name)
-    fresh = os.path.join(root, ".new-%d-%s" % (os.getpid(), name[:200]))
-    _empty(fresh)
-    os.mkdir(fresh, 0o700)
-    lock = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        write(os.path.join(fresh, "state.json"), document.dumps(record))
-        os.close(os.open(os.path.join(fresh, "init"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        os.rename(fresh, folder)  # rename(2): fails where there is a folder with something in it
-    except BaseException as error:
-        os.close(lock)
-        _empty(fresh)
-        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise RuntimeFailure("container %s exists" % name, "delete it, or take another name") from None
-        raise
-    return Container(root, name, folder, record, lock)
+class Claim:
+    """A record in the making, locked, that has no name yet: nobody else sees it."""
+
+    def __init__(self, root: str, name: str):
+        make_root(root)
+        self._root = root
+        self._name = name
+        self.folder = os.path.join(root, ".new-%d-%s" % (os.getpid(), name[:200]))
+        _empty(self.folder)
+        os.mkdir(self.folder, 0o700)
+        self.lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        os.close(os.open(os.path.join(self.folder, "init"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+    def publish(self, record: dict) -> Container:
+        """The container under its name, still locked. Raises RuntimeFailure where the name is taken."""
+        folder = os.path.join(self._root, self._name)
+        write(os.path.join(self.folder, "state.json"), document.dumps(record))
+        try:
+            os.rename(self.folder, folder)  # rename(2): fails where there is a folder with something in it
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise RuntimeFailure("container %s exists" % self._name, "delete it, or take another name") from None
+        lock, self.lock = self.lock, None
+        return Container(self._root, self._name, folder, record, lock)
+
+    def abandon(self) -> None:
+        """Take it away, if it has not been published."""
+        if self.lock is not None:
+            _empty(self.folder)
+            os.close(self.lock)
+            self.lock = None
 
 
 def make_root(root: str) -> None:

@@ -1,13 +1,15 @@
-"""The system calls that Python's standard library lacks, by ctypes.
+"""The system calls that Python's standard library lacks, by
 
 Each is named as in section 2 of the Linux manual and raises OSError with the kernel's errno. Numbers and flags are
 those of <linux/sched.h>, <linux/mount.h> and <linux/unistd.h>; a call without a wrapper in every C library goes
 through syscall(2), whose numbers differ by machine.
 """
 
-import ctypes
 import os
 import struct
+
+from shepherd.runtime.linux import foreign
+from shepherd.runtime.linux.foreign import c_int, c_long, c_uint, c_ulong
 
 CLONE_PARENT = 0x00008000
 CLONE_NEWTIME = 0x00000080
@@ -89,14 +91,13 @@ _PIDFD_SEND_SIGNAL, _OPEN_TREE, _MOVE_MOUNT, _PIDFD_OPEN, _CLOSE_RANGE, _OPENAT2
 _MOUNT_SETATTR = 442
 
 _MACHINE = os.uname().machine
-_python = ctypes.PyDLL(None, use_errno=True)  # keeps Python's lock during the call
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = foreign.libc
 
 
 def _checked(result, *names):
     """The result, or OSError with the errno and up to two file names."""
     if result == -1:
-        number = ctypes.get_errno()
+        number = foreign.get_errno()
         first = names[0] if names else None
         second = names[1] if len(names) > 1 else None
         raise OSError(number, os.strerror(number), first, None, second)
@@ -109,42 +110,40 @@ def _text(value):
 
 def unshare(flags: int) -> None:
     """Move this process (for CLONE_NEWPID: its children) into new namespaces."""
-    _checked(_libc.unshare(ctypes.c_int(flags)))
+    _checked(_libc.unshare(c_int(flags)))
 
 
 def mount(source, target, kind=None, flags: int = 0, data=None) -> None:
     """Mount `source` at `target`; `data` are the file system's own options, comma separated."""
-    result = _libc.mount(_text(source), _text(target), _text(kind), ctypes.c_ulong(flags), _text(data))
+    result = _libc.mount(_text(source), _text(target), _text(kind), c_ulong(flags), _text(data))
     _checked(result, source or kind, target)
 
 
 def umount(target: str, flags: int = 0) -> None:
     """Take away what is mounted at `target` (umount2)."""
-    _checked(_libc.umount2(_text(target), ctypes.c_int(flags)), target)
+    _checked(_libc.umount2(_text(target), c_int(flags)), target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """Make `new_root` the root of this mount namespace, and mount the old one at `put_old`."""
     number = _PIVOT_ROOT.get(_MACHINE, _PIVOT_ROOT_GENERIC)
-    _checked(_libc.syscall(ctypes.c_long(number), _text(new_root), _text(put_old)), new_root, put_old)
+    _checked(_libc.syscall(c_long(number), _text(new_root), _text(put_old)), new_root, put_old)
 
 
 def drop_capability(number: int) -> None:
     """Take a capability (<linux/capability.h>) from all that this process will ever execute (PR_CAPBSET_DROP)."""
-    zero = ctypes.c_ulong(0)
-    _checked(_libc.prctl(ctypes.c_int(PR_CAPBSET_DROP), ctypes.c_ulong(number), zero, zero, zero))
+    zero = c_ulong(0)
+    _checked(_libc.prctl(c_int(PR_CAPBSET_DROP), c_ulong(number), zero, zero, zero))
 
 
 def _call(number, *arguments):
     """syscall(2); an int is as wide as a register, bytes are a pointer to them."""
-    return _libc.syscall(
-        ctypes.c_long(number), *[ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    )
+    return _libc.syscall(c_long(number), *[c_long(one) if isinstance(one, int) else one for one in arguments])
 
 
 def setns(descriptor: int, kind: int = 0) -> None:
     """Move this process (for a process or time namespace: its children) into the namespace of an open file."""
-    _checked(_libc.setns(ctypes.c_int(descriptor), ctypes.c_int(kind)))
+    _checked(_libc.setns(c_int(descriptor), c_int(kind)))
 
 
 def clone_sibling() -> int:
@@ -156,21 +155,19 @@ def clone_sibling() -> int:
     flags = CLONE_PARENT | 17  # SIGCHLD
     first, second = (0, flags) if _MACHINE == "s390x" else (flags, 0)
     number = _CLONE.get(_MACHINE, _CLONE_GENERIC)
-    zero = ctypes.c_long(0)
-    return _checked(
-        _python.syscall(ctypes.c_long(number), ctypes.c_long(first), ctypes.c_long(second), zero, zero, zero)
-    )
+    zero = c_long(0)
+    return _checked(foreign.locked.syscall(c_long(number), c_long(first), c_long(second), zero, zero, zero))
 
 
 def syncfs(fd: int) -> None:
     """Write what the file system that `fd` is on has in memory to its device (syncfs(2))."""
-    _checked(_libc.syncfs(ctypes.c_int(fd)))
+    _checked(_libc.syncfs(c_int(fd)))
 
 
 def prctl(option: int, value: int, second: int = 0) -> None:
     """prctl(2) with one argument or two."""
-    zero = ctypes.c_ulong(0)
-    _checked(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), ctypes.c_ulong(second), zero, zero))
+    zero = c_ulong(0)
+    _checked(_libc.prctl(c_int(option), c_ulong(value), c_ulong(second), zero, zero))
 
 
 def capset(header: bytes, data: bytes) -> None:
@@ -181,23 +178,23 @@ def capset(header: bytes, data: bytes) -> None:
 def seccomp(operation: int, flags: int, arguments: bytes) -> int:
     """seccomp(2): the descriptor of a listener where the flags ask for one, else 0."""
     number = _SECCOMP.get(_MACHINE, _SECCOMP_GENERIC)
-    return _checked(_libc.syscall(ctypes.c_long(number), ctypes.c_uint(operation), ctypes.c_uint(flags), arguments))
+    return _checked(_libc.syscall(c_long(number), c_uint(operation), c_uint(flags), arguments))
 
 
 def setdomainname(name: str) -> None:
     """The NIS domain name of this UTS namespace."""
     value = os.fsencode(name)
-    _checked(_libc.setdomainname(value, ctypes.c_size_t(len(value))))
+    _checked(_libc.setdomainname(value, c_ulong(len(value))))
 
 
 def personality(value: int) -> None:
     """The execution domain (<linux/personality.h>)."""
-    _checked(_libc.personality(ctypes.c_ulong(value)))
+    _checked(_libc.personality(c_ulong(value)))
 
 
 def memfd_create(name: str, flags: int) -> int:
     """An open file in memory."""
-    return _checked(_libc.memfd_create(_text(name), ctypes.c_uint(flags)))
+    return _checked(_libc.memfd_create(_text(name), c_uint(flags)))
 
 
 def openat2(folder: int, path, flags: int, mode: int = 0, resolve: int = 0) -> int:
