@@ -40,6 +40,36 @@ def join(path: str) -> None:
             _delegate(target, path)
 
 
+def expect_moves() -> None:
+    """Make the next move of a process between groups, soon after this, take a tenth of a millisecond and not seven.
+
+    The kernel lets a grace period of RCU pass before the first one and is ready for more for some time after
+    (percpu_rw_semaphore, cgroup_threadgroup_rwsem). This lets it pass while there are other things to do: a thread,
+    which only waits in the kernel, moves this process to the group where it is. What fails is left to the real move.
+    """
+    try:
+        with open("/proc/self/cgroup") as file:
+            number, names, path = file.readline().rstrip("\n").split(":", 2)
+        for target, kind, controllers in hierarchies():
+            if kind == "cgroup2" if number == "0" else set(names.split(",")) <= set(controllers):
+                import _thread
+
+                place = os.open(target + path.rstrip("/") + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+                _thread.start_new_thread(_move_to_where_it_is, (place,))
+                return
+    except (OSError, ValueError):
+        pass
+
+
+def _move_to_where_it_is(place):
+    try:
+        os.write(place, b"0")
+    except OSError:
+        pass
+    finally:
+        os.close(place)
+
+
 def _share_processors(target, path):
     """A group of version 1's cpuset takes no process before it has processors and memory nodes: those of its parent."""
     above = ""
