@@ -11,6 +11,10 @@ VERBS = ("history", "image", "images", "load", "prune", "pull", "push", "rmi", "
 def main(argv=None) -> int:
     """Run the command line and return its exit code. Options of all verbs, --root and --state, come before the verb."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if _is_for_bundles(words):
+        from shepherd.runtime.cli import oci
+
+        return oci.main(words)
     try:
         while words and words[0] in ("--root", "--state"):
             if len(words) < 2:
@@ -32,3 +36,18 @@ def main(argv=None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _is_for_bundles(words):
+    """Whether the first word that is no option is a verb of the OCI command line, or there is none but --version."""
+    for number, word in enumerate(words):
+        if not word.startswith("-"):
+            if number and words[number - 1] in _WITH_VALUE:
+                continue
+            return word not in VERBS
+        if word in ("--version", "-v", "--help", "-h"):
+            return True
+    return False
+
+
+_WITH_VALUE = ("--root", "--state", "--log", "--log-format", "--rootless", "--criu")

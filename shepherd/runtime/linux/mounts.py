@@ -22,6 +22,8 @@ from shepherd.runtime.linux.syscalls import (
 )
 
 SHUT = MS_NOSUID | MS_NODEV | MS_NOEXEC
+MS_MOVE = 0x2000
+RDONLY_BIND = MS_REMOUNT | MS_BIND | MS_RDONLY
 
 
 class Mount:
@@ -159,3 +161,52 @@ def enter_root(root: str) -> None:
     syscalls.pivot_root(".", ".")
     syscalls.umount(".", MNT_DETACH)
     os.chdir("/")
+
+
+def copy_up(source: int, target: int) -> None:
+    """Copy what the folder of one descriptor holds into the folder of another: files, folders, links and devices.
+
+    Owners and modes go with them; nothing is followed. For what a mount is about to hide (`tmpcopyup`).
+    """
+    folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source)
+    try:
+        for name in os.listdir(folder):
+            _copy(folder, name, target)
+        _take_owner(os.fstat(folder), ".", target)
+    finally:
+        os.close(folder)
+
+
+def _copy(folder, name, target):
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISDIR(found.st_mode):
+        os.mkdir(name, 0o700, dir_fd=target)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        below, there = os.open(name, flags, dir_fd=folder), os.open(name, flags, dir_fd=target)
+        try:
+            for inner in os.listdir(below):
+                _copy(below, inner, there)
+        finally:
+            os.close(below)
+            os.close(there)
+    elif stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink(name, dir_fd=folder), name, dir_fd=target)
+        os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+        return
+    elif stat.S_ISREG(found.st_mode):
+        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        copy = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=target)
+        try:
+            while os.sendfile(copy, source, None, 1 << 30):
+                pass
+        finally:
+            os.close(source)
+            os.close(copy)
+    else:
+        os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
+    _take_owner(found, name, target)
+
+
+def _take_owner(found, name, folder):
+    os.chown(name, found.st_uid, found.st_gid, dir_fd=folder, follow_symlinks=False)
+    os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=folder)

@@ -1,0 +1,324 @@
+"""`create`: everything of a container but its program (runtime.md, "Create").
+
+What can be refused is refused before anything is made. What is made after that is unmade where a step fails, and is
+in the record before it is made, so that `delete --force` finds it also where this process was killed.
+"""
+
+import _signal as signal  # signal itself costs an import of enum
+import _socket as socket  # likewise
+import os
+import sys
+import time
+
+from shepherd.runtime.bundle import document, hooks, options, rootfs, stage, state, terminal, users
+from shepherd.runtime.bundle.config import namespaces
+from shepherd.runtime.bundle.init import Init
+from shepherd.runtime.bundle.process import Process
+from shepherd.runtime.errors import RuntimeFailure
+
+
+class Request:
+    """What is asked for: the options of `create` and `run`."""
+
+    def __init__(self, root: str, name: str, bundle: str, config: dict):
+        self.root = root
+        self.name = state.check_name(name)
+        self.bundle = os.path.abspath(bundle)
+        self.config = config
+        self.pid_file = None
+        self.console_socket = None
+        self.no_pivot = False
+        self.preserved = 0
+        self.systemd = False
+        self.console = None  # in place of console_socket: the socket itself
+
+    def notification(self, said: bytes) -> bytes:
+        """config-linux.md, "The Container Process State", as JSON; `said` is the container's state, too."""
+        shown = document.loads(said, "state")
+        about = {"ociVersion": state.VERSION, "fds": ["seccompFd"], "pid": shown["pid"], "state": shown}
+        about["metadata"] = self.config["linux"]["seccomp"].get("listenerMetadata") or ""
+        return document.dumps(about).encode("ascii")
+
+
+class Listener:
+    """The socket on which the first process waits for `start`."""
+
+    def __init__(self, folder: int):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        self._socket.bind("/proc/self/fd/%d/start" % folder)  # short, however long the path is
+        self._socket.listen(1)
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return self._socket.fileno()
+
+    def accept(self) -> stage.Channel:
+        """The first that connects; nobody can after that."""
+        descriptor, _address = self._socket._accept()
+        self._socket.close()
+        return stage.Channel(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor))
+
+    def close(self) -> None:
+        """Leave it to the other process."""
+        self._socket.close()
+
+
+def connect(container) -> stage.Channel:
+    """To the first process of a created container that we hold."""
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        end.connect("/proc/self/fd/%d/start" % container.lock)
+    except OSError:
+        end.close()
+        raise RuntimeFailure("container %s is not waiting to be started" % container.name) from None
+    return stage.Channel(end)
+
+
+def group_path(config: dict, name: str) -> str:
+    """The control group below each hierarchy; a relative path, or none, is below a group of ours."""
+    path = config["linux"].get("cgroupsPath") or ""
+    return os.path.normpath(path).strip("/") if path.startswith("/") else os.path.join("shepherd", path or name)
+
+
+def open_group(path: str):
+    """The control group of a record."""
+    from shepherd.runtime.linux import cgroups
+
+    return cgroups.Group(path)
+
+
+def create(request: Request, start: bool = False):
+    """Make the container, and start it where `start` says so. The Container comes back locked.
+
+    Its first process is a child of this one. Raises RuntimeFailure, and nothing is left then.
+    """
+    config = request.config
+    if config.get("process") is None:
+        raise RuntimeFailure("/process: is required")
+    if request.systemd:
+        raise RuntimeFailure("--systemd-cgroup: is not there yet", "leave it out: groups are made in cgroupfs")
+    if config["process"].get("terminal") and not (request.console_socket or request.console):
+        raise RuntimeFailure("/process/terminal: needs --console-socket")
+    if request.console_socket and not config["process"].get("terminal"):
+        raise RuntimeFailure("--console-socket: is only for a process with a terminal (/process/terminal)")
+    process = Process(config["process"], config["linux"].get("seccomp"))
+    wanted = namespaces(config)
+    group = open_group(group_path(config, request.name))
+    creation = _Creation(request, process, wanted, group)
+    try:
+        return creation.make(start)
+    except BaseException:
+        creation.undo()
+        raise
+    finally:
+        creation.close()
+
+
+class _Creation:
+    """One container on its way."""
+
+    def __init__(self, request, process, wanted, group):
+        self.request = request
+        self.config = request.config
+        self.process = process
+        self.wanted = wanted
+        self.group = group
+        self.joined = {}
+        self.trees = {}
+        self.sockets = []
+        self.claim = self.container = None
+        self.grouped = False
+        self.pid = None
+        self.ours = self.theirs = None
+
+    def make(self, start):
+        request, config = self.request, self.config
+        self.joined = stage.open_namespaces(self.wanted)
+        self._open_trees()
+        console = self._console()
+        notify = self._listen_to(self.process.listener)
+        new = {kind for kind, path in self.wanted.items() if path is None}
+        group = group_path(config, request.name)
+        place = os.path.realpath(os.path.join(request.bundle, config["root"]["path"]))
+        files = rootfs.Rootfs(config, place, group, self.trees, new)
+        self.claim = state.Claim(request.root, request.name)
+        lock = os.open(os.path.join(self.claim.folder, "init"), os.O_RDONLY | os.O_CLOEXEC)
+        listener = None if start else Listener(self.claim.lock)
+        self.sockets += [one for one in (listener,) if one]
+        self.ours, self.theirs = stage.channel()
+        init = Init(request, self.process, files, self.theirs, lock, listener, console, notify)
+        kept = {self.theirs.fileno(), lock, *self.joined.values(), *self.trees.values()}
+        kept.update(one.fileno() for one in (listener, console, notify) if one)
+
+        def prepare():
+            stage.close_others(kept, request.preserved)
+            self.process.prepare()
+
+        try:
+            offsets = config["linux"].get("timeOffsets")
+            child, direct = stage.fork(new - {"cgroup"}, self.joined, self.theirs, prepare, init.main, offsets)
+        finally:
+            os.close(lock)
+        self.theirs.close()
+        self.pid = child if direct else self._converse(child)
+        # from here on it builds its root, and we do the rest beside it
+        record = {
+            "ociVersion": state.VERSION,
+            "id": request.name,
+            "bundle": request.bundle,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "owner": os.geteuid(),
+            "group": group,
+            "pid": self.pid,
+            "began": state.start_time(self.pid),
+            "config": config,
+        }
+        container = self.container = self.claim.publish(record)
+        self._make_group()
+        self.ours.say(b"grouped")
+        self._expect(b"ready")
+        said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
+        hooks.run(config, "prestart", said)
+        hooks.run(config, "createRuntime", said)
+        self.ours.say(b"go" + said.encode("ascii"))
+        self._expect(b"created")
+        if request.pid_file:
+            write_pid_file(request.pid_file, self.pid)
+        record["ready"] = True
+        container.save()
+        self.ours.say(b"start" if start else b"wait")
+        if start:
+            self._started()
+        return container
+
+    def _converse(self, child):
+        """With the stage, until it says which process is the container's: its pid."""
+        try:
+            while True:
+                said = self.ours.hear()
+                if said.startswith(b"pid "):
+                    return int(said[4:])
+                if said != b"map":
+                    raise RuntimeFailure("the container's process ended before it was made")
+                linux = self.config["linux"]
+                users.write_maps(child, linux["uidMappings"], linux["gidMappings"])
+                self.ours.say(b"mapped")
+        finally:
+            if self.ours is not None and sys.exc_info()[0] is not None:
+                self.ours.close()  # the stage hears it, and ends
+            os.waitpid(child, 0)
+
+    def _expect(self, word):
+        said = self.ours.hear()
+        if said != word:
+            raise RuntimeFailure("the container's process ended before it was ready%s" % self._how())
+
+    def _how(self):
+        """How the process ended, as far as its parent is told."""
+        status = os.waitpid(self.pid, 0)[1]
+        self.pid = None
+        if os.WIFSIGNALED(status):
+            return " (signal %d; is the memory limit very low?)" % os.WTERMSIG(status)
+        return ""
+
+    def _started(self):
+        """The other end closes when it has become the program."""
+        if self.ours.hear():
+            raise RuntimeFailure("the container's process said something it should not")
+
+    def _make_group(self):
+        resources = self.config["linux"].get("resources") or {}
+        try:
+            self.group.make()
+            self.grouped = True
+        except OSError as error:
+            if os.geteuid() != 0 and not resources and not self.config["linux"].get("cgroupsPath"):
+                return  # an ordinary user, who has no group to make one in
+            raise RuntimeFailure("cannot make the control group: %s" % error) from None
+        self.group.apply(resources)
+        self.group.add(self.pid)
+
+    def _open_trees(self):
+        """Bind mounts whose source has to be opened by us: with mapped owners, or from inside a user namespace."""
+        foreign = "user" in self.wanted
+        made = {}
+        for number, mount in enumerate(self.config.get("mounts") or []):
+            chosen = options.parse(mount.get("options") or [], "/mounts/%d/options" % number)
+            if not (chosen.bind or mount.get("type") == "bind"):
+                continue
+            if not os.path.isabs(mount["source"]):
+                mount["source"] = os.path.join(self.request.bundle, mount["source"])
+            mapped = mount.get("uidMappings") or chosen.idmap
+            if not (foreign or mapped):
+                continue
+            try:
+                descriptor = None
+                if mapped:
+                    source = mount if mount.get("uidMappings") else self.config["linux"]
+                    ranges = (source["uidMappings"], source["gidMappings"])
+                    key = document.dumps(ranges)
+                    if key not in made:
+                        made[key] = users.namespace(*ranges)
+                    descriptor = made[key]
+                tree = rootfs.clone_source(mount, chosen, descriptor)
+            except OSError as error:
+                raise RuntimeFailure(
+                    "/mounts/%d: cannot mount %s%s: %s"
+                    % (number, mount["source"], " with mapped ids" if mapped else "", error.strerror)
+                ) from None
+            if tree is not None:
+                self.trees[number] = tree
+        for descriptor in made.values():
+            os.close(descriptor)
+
+    def _console(self):
+        if self.request.console_socket:
+            self.sockets.append(terminal.connect(self.request.console_socket))
+            return self.sockets[-1]
+        return self.request.console
+
+    def _listen_to(self, path):
+        if path:
+            self.sockets.append(terminal.connect(path))
+            return self.sockets[-1]
+        return None
+
+    def undo(self):
+        """After a failure: as if nothing had been asked for."""
+        if self.ours is not None:
+            self.ours.close()
+        if self.pid:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+        if self.grouped:
+            self.group.kill(signal.SIGKILL)
+            self.group.remove()
+        if self.container is not None:
+            self.container.remove()
+            self.container.release()
+        elif self.claim is not None:
+            self.claim.abandon()
+
+    def close(self):
+        """What only the children need."""
+        for one in self.sockets + [one for one in (self.ours, self.theirs) if one]:
+            one.close()
+        for descriptor in list(self.joined.values()) + list(self.trees.values()):
+            try:
+                os.close(descriptor)
+            except OSError:
+                pass
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """The file of --pid-file, whole or not at all."""
+    beside = os.path.join(os.path.dirname(path), ".%s.%d" % (os.path.basename(path), os.getpid()))
+    try:
+        with open(beside, "w") as file:
+            file.write("%d" % pid)
+        os.rename(beside, path)
+    except OSError as error:
+        raise RuntimeFailure("--pid-file %s: %s" % (path, error.strerror)) from None

@@ -1,0 +1,135 @@
+"""The first process of a container, from its namespaces to the user's program.
+
+Whatever it imports or looks up is imported and looked up before the fork: from `enter` on, every file it could load
+would be the image's.
+"""
+
+import fcntl
+import os
+from _socket import sethostname  # socket itself costs an import of enum
+
+from shepherd.runtime.bundle import hooks, terminal
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import paths, syscalls
+
+_PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
+
+
+class Init:
+    """What the first process has to do. `request` is the runtime's (create.Request)."""
+
+    def __init__(self, request, process, rootfs, ends, lock: int, listener, console, notify):
+        self.request = request
+        self.config = request.config
+        self.process = process
+        self.rootfs = rootfs
+        self.ends = ends  # what it hears is from the runtime, later from `start`
+        self.lock = lock
+        self.listener = listener  # the socket that `start` comes by; None where the runtime starts it at once
+        self.console = console  # the socket that gets the terminal
+        self.notify = notify  # the socket that gets the seccomp listener
+        self.state = b""
+        self._grouped = False
+
+    def main(self) -> None:
+        """Never returns, except by raising."""
+        os.umask(0o022)
+        self.process.open_label()
+        self._name()
+        self._set_parameters()
+        self.rootfs.build(self._join_group)
+        self._join_group()
+        slave = self._make_terminal() if self.config["process"].get("terminal") else None
+        self.ends.say(b"ready")
+        self.state = self._awaited(b"go")
+        hooks.run(self.config, "createContainer", self.state.decode("ascii"))
+        self.rootfs.protect()
+        if self.request.no_pivot:
+            self.rootfs.enter_moving()
+        else:
+            self.rootfs.enter()
+        persona = self.config["linux"].get("personality")
+        if persona:
+            syscalls.personality(_PERSONALITIES[persona["domain"]])
+        self.process.enter_folder(True)
+        self.process.find_program()
+        if slave is not None:
+            terminal.take(slave, self.process.user["uid"])
+        lock(self.lock)
+        self.ends.say(b"created")
+        self._wait_for_start()
+        hooks.run(self.config, "startContainer", self.state.decode("ascii"))
+        if self.notify is not None:
+            self.process.notify = self._hand_over_listener
+        self.process.become(self.ends.fileno(), slave is not None)
+
+    def _join_group(self):
+        """Once the runtime has put this process into its control group: only now is that the root of a namespace."""
+        if not self._grouped:
+            self._awaited(b"grouped")
+            self._grouped = True
+            if "cgroup" in self.rootfs.own:
+                syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+
+    def _awaited(self, word):
+        data = self.ends.hear()
+        if not data.startswith(word):
+            os._exit(1)  # the runtime is gone
+        return data[len(word) :]
+
+    def _name(self):
+        if self.config.get("hostname"):
+            sethostname(self.config["hostname"])
+        if self.config.get("domainname"):
+            syscalls.setdomainname(self.config["domainname"])
+
+    def _set_parameters(self):
+        """In the machine's /proc, which shows a process the parameters of its own namespaces."""
+        for name, value in (self.config["linux"].get("sysctl") or {}).items():
+            path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    os.write(descriptor, value.encode())
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                pointer = "/linux/sysctl/" + name.replace("~", "~0").replace("/", "~1")
+                raise RuntimeFailure("%s: cannot set it to %.60r: %s" % (pointer, value, error.strerror)) from None
+
+    def _make_terminal(self):
+        master, slave = terminal.make(self.rootfs.root)
+        size = self.config["process"].get("consoleSize")
+        if size:
+            terminal.set_size(slave, size["height"], size["width"])
+        place = paths.make_file(self.rootfs.root, "/dev/console")
+        try:
+            syscalls.mount(paths.shown(slave), paths.shown(place), None, syscalls.MS_BIND)
+        finally:
+            os.close(place)
+        terminal.hand_over(self.console, master)
+        self.console.close()
+        os.close(master)
+        return slave
+
+    def _wait_for_start(self):
+        said = self.ends.hear()
+        if said == b"start":
+            return
+        if said != b"wait":
+            os._exit(1)
+        self.ends.close()
+        self.ends = self.listener.accept()
+        if self.ends.hear() != b"start":
+            os._exit(1)
+
+    def _hand_over_listener(self, descriptor):
+        """config-linux.md, "The Container Process State"."""
+        terminal.hand_over(self.notify, descriptor, self.request.notification(self.state))
+        self.notify.close()
+        os.close(descriptor)
+
+
+def lock(descriptor: int) -> None:
+    """Hold the lock until this process executes another program."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,0 +1,253 @@
+"""How the container's process comes to be.
+
+    runtime ── fork ──> the container's process: limits, namespaces, …
+
+The runtime chooses the process namespace of its next child before it forks, and takes its own back. Where that
+namespace has to belong to a user namespace, which the runtime does not enter, there is one more process:
+
+    runtime ── fork ──> stage: limits, user namespace, the others ── clone(CLONE_PARENT) ──> the container's process
+
+It ends as soon as the container's process is there. That is a child of the runtime either way, so that whoever
+started it can wait for it. They are one interpreter: nothing is loaded again. They talk in packets over one socket,
+words or "E" and a sentence. A runtime that is killed closes its end, and then they end too.
+"""
+
+import _signal as signal  # signal itself costs an import of enum
+import _socket as socket  # likewise
+import fcntl
+import gc
+import os
+import sys
+
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import syscalls
+
+# the kinds of config-linux.md, "Namespaces", in the order in which they are entered: the one that gives the right to
+# enter the others first, the one that takes the machine's files away last
+KINDS = {
+    "user": syscalls.CLONE_NEWUSER,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "network": syscalls.CLONE_NEWNET,
+    "pid": syscalls.CLONE_NEWPID,
+    "time": syscalls.CLONE_NEWTIME,
+    "mount": syscalls.CLONE_NEWNS,
+}
+FILES = dict({kind: kind for kind in KINDS}, network="net", mount="mnt")  # the names in /proc/PID/ns
+_NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+
+
+class Channel:
+    """One end of the socket."""
+
+    def __init__(self, end):
+        self._end = end
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return self._end.fileno()
+
+    def say(self, words: bytes) -> None:
+        """Send; that nobody listens any more shows when the answer is awaited."""
+        try:
+            self._end.send(words)
+        except OSError:
+            pass
+
+    def hear(self) -> bytes:
+        """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of."""
+        data = self._end.recv(1 << 18)
+        if data[:1] == b"E":
+            raise RuntimeFailure(data[1:].decode("utf-8", "replace"))
+        if len(data) == 8 and data[7] == 0xFF:  # the launcher's: the result of execve(2)
+            raise RuntimeFailure("exec: %s" % os.strerror(-int.from_bytes(data, "little", signed=True)))
+        return data
+
+    def complain(self, error: BaseException) -> None:
+        """Say what went wrong."""
+        if isinstance(error, RuntimeFailure):
+            text = error.message
+        elif isinstance(error, OSError):
+            text = "%s: %s" % (error.strerror, error.filename) if error.filename else str(error.strerror)
+        else:
+            text = "%s: %s" % (type(error).__name__, error)
+        self.say(b"E" + text.encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()
+
+
+def channel() -> tuple:
+    """Two connected ends that keep packets apart."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC, 0)
+    return Channel(one), Channel(other)
+
+
+def open_namespaces(wanted: dict) -> dict:
+    """Descriptors of the namespaces that are joined: kind to descriptor, for a dict of kind to path (None: skipped)."""
+    opened = {}
+    for kind, path in wanted.items():
+        if path is None:
+            continue
+        try:
+            opened[kind] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            right = fcntl.ioctl(opened[kind], _NS_GET_NSTYPE) == KINDS[kind]
+        except OSError as error:
+            if error.errno not in (25, 22):  # ENOTTY, EINVAL: no namespace at all
+                raise RuntimeFailure("/linux/namespaces: %s: %s" % (path, error.strerror)) from None
+            right = False
+        if not right:
+            raise RuntimeFailure("/linux/namespaces: %s is no namespace of type %s" % (path, kind))
+    return opened
+
+
+def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
+    """Enter namespaces, new ones and those of open descriptors."""
+    if "user" in joined:
+        syscalls.setns(joined["user"], syscalls.CLONE_NEWUSER)
+        _become_root()
+    elif "user" in new:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        ends.say(b"map")
+        if ends.hear() != b"mapped":
+            os._exit(1)
+        _become_root()
+    flags = 0
+    for kind in new:
+        flags |= KINDS[kind] if kind != "user" else 0
+    for kind in KINDS:
+        if kind in joined and kind != "user":
+            syscalls.setns(joined[kind], KINDS[kind])
+    for namespace in joined.values():
+        os.close(namespace)
+    if flags:
+        syscalls.unshare(flags)
+    if offsets:
+        with open("/proc/self/timens_offsets", "w") as file:  # time_namespaces(7)
+            for clock, offset in offsets.items():
+                file.write("%s %d %d\n" % (clock, offset.get("secs") or 0, offset.get("nanosecs") or 0))
+
+
+def _become_root():
+    """Root of the user namespace, which has the right to enter the others."""
+    try:
+        os.setgroups([])
+    except OSError:
+        pass  # not allowed where setgroups is denied
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def close_others(kept: set, preserved: int) -> None:
+    """Close every descriptor but the first three, those after them that are preserved, and `kept` (CVE-2024-21626)."""
+    first = 3 + preserved
+    try:
+        for descriptor in sorted(one for one in kept if one >= first):
+            if descriptor > first:
+                syscalls.close_range(first, descriptor - 1)
+            first = descriptor + 1
+        syscalls.close_range(first, (1 << 32) - 1)
+    except OSError:  # before Linux 5.9
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) >= 3 + preserved and int(name) not in kept:
+                try:
+                    os.close(int(name))
+                except OSError:
+                    pass  # the one that listed the folder
+
+
+def reset_signals() -> None:
+    """As a program expects them that was started by nobody in particular."""
+    for number in range(1, signal.NSIG):
+        try:
+            signal.signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            pass  # not to be caught, or the C library's own
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def _forget_modules():
+    """What is not imported yet would be looked for in the container's files: it is not to be found at all."""
+    _KEPT.append(sys.path_importer_cache)  # to take it apart would cost a millisecond
+    sys.path, sys.path_hooks, sys.path_importer_cache = [], [], {}
+
+
+_KEPT = []
+
+
+class _Hidden:
+    """This process and those it forks, closed to others: no core, no tracer, no look at what they have open."""
+
+    def __enter__(self):
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+    def __exit__(self, *exception):
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+
+
+class _BornIn:
+    """Processes forked inside belong to another process namespace: a new one (None), or an open one."""
+
+    def __init__(self, namespace):
+        self._namespace = namespace
+
+    def __enter__(self):
+        self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        if self._namespace is None:
+            syscalls.unshare(syscalls.CLONE_NEWPID)
+        else:
+            syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
+        self._forker = os.getpid()
+
+    def __exit__(self, *exception):
+        if os.getpid() == self._forker:
+            syscalls.setns(self._own, syscalls.CLONE_NEWPID)
+            os.close(self._own)
+
+
+def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> tuple:
+    """Start the container's process: (pid, whether it is that process and not its stage).
+
+    It calls `prepare()` on the machine, enters the namespaces, and calls `main()`, which ends by executing a program.
+    A stage is needed where the process namespace has to belong to a user namespace, and for a new time namespace.
+    """
+    direct = "user" not in joined and "user" not in new and "time" not in new
+    hidden = "user" not in new  # its maps can be written, by an ordinary user, only while it can be looked into
+    if hidden:
+        with _Hidden():
+            child = _fork(new, joined, direct)
+    else:
+        child = _fork(new, joined, direct)
+    if child:
+        return child, direct
+    gc.disable()  # it would touch all of the memory that is shared with the runtime
+    try:
+        prepare()
+        if direct:
+            if "pid" in joined:
+                os.close(joined.pop("pid"))
+            enter(new - {"pid"}, joined, ends)
+        else:
+            enter(new, joined, ends, offsets)
+            syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+            pid = syscalls.clone_sibling()
+            if pid:
+                ends.say(b"pid %d" % pid)
+                os._exit(0)
+        _forget_modules()
+        os.setsid()
+        reset_signals()
+        main()
+    except BaseException as error:
+        ends.complain(error)
+    finally:
+        os._exit(1)
+
+
+def _fork(new, joined, direct):
+    if direct and ("pid" in new or "pid" in joined):
+        with _BornIn(joined.get("pid")):
+            return os.fork()
+    return os.fork()

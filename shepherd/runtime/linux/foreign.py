@@ -1,0 +1,62 @@
+"""Functions of the C library: what ctypes does, by its compiled half alone, where Python has that as we know it.
+
+The other half of ctypes takes longer to import than all of a container's mounts to make.
+"""
+
+import os
+
+try:
+    import _ctypes
+
+    class c_int(_ctypes._SimpleCData):  # noqa: N801 - named as C and ctypes name it
+        """int"""
+
+        _type_ = "i"
+
+    class c_uint(_ctypes._SimpleCData):  # noqa: N801
+        """unsigned int"""
+
+        _type_ = "I"
+
+    class c_long(_ctypes._SimpleCData):  # noqa: N801
+        """long: as wide as a register"""
+
+        _type_ = "l"
+
+    class c_ulong(_ctypes._SimpleCData):  # noqa: N801
+        """unsigned long"""
+
+        _type_ = "L"
+
+    class _Function(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+        _restype_ = c_int
+
+    class _LockedFunction(_ctypes.CFuncPtr):
+        _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO | _ctypes.FUNCFLAG_PYTHONAPI
+        _restype_ = c_int
+
+    class _Library:
+        """Functions by name, of all that this process has loaded."""
+
+        _handle = _ctypes.dlopen(None, 0)
+
+        def __init__(self, kind):
+            self._kind = kind
+
+        def __getattr__(self, name):
+            function = self._kind((name, self))
+            setattr(self, name, function)
+            return function
+
+    get_errno = _ctypes.get_errno
+    libc = _Library(_Function)
+    locked = _Library(_LockedFunction)  # calls that keep Python's lock
+    if libc.getpid() != os.getpid():
+        raise TypeError
+except (ImportError, AttributeError, TypeError):  # another Python, or one that has changed it
+    import ctypes
+    from ctypes import c_int, c_long, c_uint, c_ulong, get_errno  # noqa: F401
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    locked = ctypes.PyDLL(None, use_errno=True)

@@ -1,0 +1,448 @@
+"""Images and containers that want out: each attack is mounted, with files of the machine as canaries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import launcher, paths, syscalls
+
+pytestmark = pytest.mark.lab
+
+ALL = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_SETUID",
+    "CAP_SETGID",
+    "CAP_SYS_CHROOT",
+]
+
+
+def with_capabilities(bundle, *more):
+    names = [*ALL, *more]
+    bundle.process["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), names)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    """Files of the machine's that are as they were afterwards: a folder, the interpreter, and the runtime itself."""
+    place = tmp_path / "canary"
+    place.mkdir()
+    (place / "secret").write_text("not yours")
+    (place / "secret").chmod(0o600)
+    watched = [Path(os.path.realpath(sys.executable)), *Path(launcher.__file__).parents[1].rglob("*.py")]
+
+    def seen():
+        found = {str(one): hashlib.sha256(one.read_bytes()).hexdigest() for one in [*watched, place / "secret"]}
+        return found, sorted(os.listdir(place)), Path("/proc/sys/kernel/core_pattern").read_text(), os.stat("/etc")[:3]
+
+    before = seen()
+    yield place
+    assert seen() == before
+
+
+# 1. The runtime's own program
+
+
+@pytest.mark.parametrize("how", ["link", "script", "loader"])
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_the_interpreter_is_not_reached_through_proc_self_exe(bundle, canary, how, verb):
+    """CVE-2019-5736: what /proc/self/exe leads to when the image's program begins is not the machine's."""
+    attack = bundle.rootfs / "bin" / "attack"
+    if how == "link":
+        attack.symlink_to("/proc/self/exe")
+    elif how == "script":
+        attack.write_text("#!/proc/self/exe\n")
+    else:
+        attack.write_bytes(elf_with_loader(b"/proc/self/exe"))
+    if how != "link":
+        attack.chmod(0o755)
+    with_capabilities(bundle, "CAP_SYS_PTRACE")
+    # an accomplice that tries to write to whatever executable its neighbours have
+    watch = "cd /proc; while :; do for p in [0-9]*; do [ $p = $$ ] || (echo broken > $p/exe) 2>/dev/null; done; done"
+    bundle.process["args"] = ["sh", "-c", watch] if verb == "exec" else ["/bin/attack"]
+    bundle.create()
+    bundle.do("start", "c") if verb == "exec" else bundle.call("start", "c")
+    if verb == "exec":
+        for _turn in range(3):
+            done = bundle.call("exec", "c", "/bin/attack")
+            assert done.returncode in (1, 127), done
+            assert "Python" not in done.stdout
+    bundle.do("delete", "--force", "c")
+
+
+def elf_with_loader(path):
+    """A program that needs the loader `path`: the smallest that the kernel takes."""
+    import struct
+
+    interpreter = path + b"\0"
+    base, size = 0x400000, 64 + 2 * 56 + len(interpreter)
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, base + 64, 64, 0, 0, 64, 56, 2, 64, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000)
+    needed = struct.pack("<IIQQQQQQ", 3, 4, 176, base + 176, base + 176, len(interpreter), len(interpreter), 1)
+    return head + needed + load + interpreter
+
+
+def test_the_last_step_is_a_sealed_file(tmp_path):
+    content = launcher.program(b"/proc/self/exe", [b"x"], [], 9)
+    descriptor = launcher.sealed(content)
+    with pytest.raises(PermissionError):
+        os.write(descriptor, b"x")
+    with pytest.raises(PermissionError):
+        os.ftruncate(descriptor, 0)
+    os.close(descriptor)
+    assert launcher.program(b"x", [], [], 9, machine="sparc") is None
+    assert launcher.program(b"x", [], [], 9, machine="aarch64")[:4] == b"\x7fELF"
+
+
+def test_an_entry_point_that_leads_back_to_the_launcher_ends(bundle):
+    (bundle.rootfs / "bin" / "loop").symlink_to("/proc/self/exe")
+    bundle.process["args"] = ["/bin/loop"]
+    bundle.write()
+    assert bundle.call("run", "--bundle", str(bundle.folder), "c").returncode == 127
+
+
+# 2. Nothing of the image is loaded
+
+
+def test_no_module_or_library_of_the_image_is_loaded(bundle, canary):
+    import sysconfig
+
+    mark = f"open({str(canary / 'loaded')!r}, 'w')\n"
+    for folder in {sysconfig.get_path("stdlib"), "/usr/lib/python3.11", "/usr/lib/python3"}:
+        place = bundle.rootfs / folder.lstrip("/")
+        place.mkdir(parents=True, exist_ok=True)
+        for name in (
+            "encodings",
+            "codecs",
+            "warnings",
+            "traceback",
+            "linecache",
+            "sitecustomize",
+            "json",
+            "signal",
+            "array",
+        ):
+            (place / f"{name}.py").write_text(mark)
+    (bundle.rootfs / "etc" / "ld.so.preload").write_text("/lib/evil.so\n")
+    bundle.mount(str(canary), str(canary), "rbind")  # a place where what is loaded could leave its mark
+    bundle.process["terminal"] = False
+    assert bundle.shell("exit 4").returncode == 4
+    bundle.process["args"] = ["absent"]
+    bundle.write()
+    assert bundle.call("run", "--bundle", str(bundle.folder), "c").returncode == 1
+
+
+# 3. Descriptors
+
+
+@pytest.mark.parametrize("number", [*range(3, 21)])
+def test_no_folder_of_the_machines_by_its_descriptor(bundle, canary, number):
+    """CVE-2024-21626: a working folder in /proc/self/fd."""
+    leaks = [os.open("/", os.O_RDONLY) for _one in range(4)]
+    for one in leaks:
+        os.set_inheritable(one, True)
+    try:
+        bundle.process["cwd"] = f"/proc/self/fd/{number}"
+        done = bundle.shell("pwd; ls -d ../../..", pass_fds=leaks)
+        assert done.returncode == 1
+        assert "/process/cwd" in done.stderr
+        assert bundle.traces() == []
+    finally:
+        for one in leaks:
+            os.close(one)
+
+
+def test_many_inherited_descriptors_are_closed(bundle):
+    leaks = [os.open("/", os.O_RDONLY) for _one in range(200)]
+    try:
+        assert bundle.output("ls /proc/self/fd | wc -l", pass_fds=leaks).strip() == "4"
+        bundle.process["args"] = ["sleep", "1000"]
+        bundle.create()
+        bundle.do("start", "c")
+        assert bundle.do("exec", "c", "sh", "-c", "ls /proc/self/fd | wc -l", pass_fds=leaks).strip() == "4"
+        done = bundle.call("exec", "--cwd", "/proc/self/fd/7", "c", "pwd", pass_fds=leaks)
+        assert done.returncode == 1
+        (bundle.rootfs / "link").symlink_to("/proc/self/fd/7")
+        assert bundle.call("exec", "--cwd", "/link", "c", "pwd", pass_fds=leaks).returncode == 1
+    finally:
+        for one in leaks:
+            os.close(one)
+
+
+# 4., 5., 7., 8.
+
+
+def test_a_joining_process_cannot_be_looked_into(bundle):
+    """CVE-2016-9962: its descriptors are closed to what runs inside, and there is nothing among them."""
+    with_capabilities(bundle)
+    script = (
+        "cd /proc; while :; do for p in [0-9]*; do case $(readlink $p/cwd) in '') ;; /) ;; *) readlink $p/cwd; esac;"
+    )
+    script += " ls -l $p/fd 2>/dev/null | grep -E 'state|/init$|bundles'; done; done > /tmp/seen 2>/dev/null"
+    bundle.process["args"] = ["sh", "-c", script]
+    bundle.create()
+    bundle.do("start", "c")
+    for _turn in range(5):
+        bundle.do("exec", "c", "true")
+    bundle.do("kill", "c", "KILL")
+    assert "/" not in (bundle.rootfs / "tmp" / "seen").read_text().replace("/proc", "")
+
+
+def test_nothing_is_inheritable(bundle):
+    """CVE-2022-29162 and its like."""
+    assert "CapInh:\t0000000000000000" in bundle.output("cat /proc/self/status")
+    bundle.process["args"] = ["sleep", "1000"]
+    bundle.create()
+    bundle.do("start", "c")
+    assert "CapInh:\t0000000000000000" in bundle.do("exec", "--cap", "CAP_CHOWN", "c", "cat", "/proc/self/status")
+
+
+def test_groups_of_the_caller_stay_outside(bundle):
+    before = os.getgroups()
+    os.setgroups([0, 4, 27])
+    try:
+        assert bundle.output("id -G").split() == ["0"]
+    finally:
+        os.setgroups(before)
+
+
+def test_the_callers_environment_stays_outside(bundle):
+    found = bundle.output("env; cat /proc/1/environ", env={**os.environ, "SECRET": "not yours"})
+    assert "SECRET" not in found
+
+
+def test_no_typing_into_the_callers_terminal(bundle):
+    """CVE-2017-5226: a session and a terminal of its own, so TIOCSTI has nothing of the caller's to write to."""
+    import pty
+
+    bundle.process["terminal"] = True
+    bundle.process["args"] = ["sh", "-c", "readlink /proc/self/fd/0; cat /proc/self/stat"]
+    bundle.write()
+    bundle.names.add("c")
+    pid, master = pty.fork()
+    if pid == 0:
+        argv = bundle.argv("run", "--bundle", str(bundle.folder), "c")
+        os.execv(argv[0], argv)  # noqa: S606 - on the terminal that was made for it
+    said = b""
+    try:
+        while part := os.read(master, 4096):
+            said += part
+    except OSError:
+        pass
+    os.close(master)
+    os.waitpid(pid, 0)
+    lines = said.decode().splitlines()
+    assert lines[0] == "/dev/pts/0"
+    assert lines[1].rpartition(")")[2].split()[3] == "1"  # session: its own
+
+
+# 11. – 15. Places that are not what they seem
+
+
+@pytest.mark.parametrize("where", ["proc", "sys"])
+@pytest.mark.parametrize("target", ["/tmp", "../../../tmp", "/proc/self/cwd", "etc/passwd"])
+def test_what_shows_the_kernel_is_not_mounted_through_a_link(bundle, canary, where, target):
+    """CVE-2019-16884, CVE-2023-27561."""
+    (bundle.rootfs / where).rmdir()
+    (bundle.rootfs / where).symlink_to(target)
+    assert "/mounts" in bundle.refusal() or "no folder" in bundle.refusal()
+
+
+@pytest.mark.parametrize("target", ["/etc", "../../../../{canary}", "{canary}", "/proc/self/cwd"])
+def test_dev_as_a_link_stays_inside(bundle, canary, target):
+    """CVE-2026-41579: devices are made in the container or not at all."""
+    (bundle.rootfs / "dev").rmdir()
+    (bundle.rootfs / "dev").symlink_to(target.format(canary=canary))
+    before = sorted(os.listdir("/etc"))
+    bundle.shell("true")
+    assert sorted(os.listdir("/etc")) == before
+    assert os.listdir(canary) == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "link", ["{canary}", "../../../../../..{canary}", "/proc/1/root{canary}", "/proc/self/root{canary}"]
+)
+def test_mounts_and_folders_stay_inside(bundle, canary, link, tmp_path):
+    (tmp_path / "source").mkdir()
+    (bundle.rootfs / "d").symlink_to(link.format(canary=canary))
+    bundle.mount("/d/made/here", str(tmp_path / "source"), "bind")
+    bundle.mount("/d/secret", "/etc/hostname", "bind")
+    bundle.mount("/d/more", "tmpfs", kind="tmpfs")
+    bundle.linux["devices"] = [{"type": "c", "path": "/d/null", "major": 1, "minor": 3}]
+    bundle.process["cwd"] = "/d/work"
+    bundle.shell("true")
+    assert sorted(os.listdir(canary)) == ["secret"]
+
+
+@pytest.mark.parametrize("name", ["null", "pts", "console", "ptmx", "pts/ptmx"])
+def test_masks_come_from_the_machines_null(bundle, canary, name):
+    """CVE-2025-31133, 52565: whatever lies in the place of /dev/null inside, it is not what is mounted."""
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if not one["destination"].startswith("/dev")]
+    victim = bundle.rootfs / "dev" / name
+    victim.parent.mkdir(exist_ok=True)
+    victim.symlink_to("/proc/sys/kernel/core_pattern")
+    bundle.linux["maskedPaths"] = ["/etc/passwd"]
+    done = bundle.shell("cat /etc/passwd; echo harmless > /etc/passwd; echo bad > /proc/sys/kernel/core_pattern")
+    if done.returncode == 0:
+        assert done.stdout == ""
+    bundle.process["terminal"] = True
+    assert bundle.shell("true").returncode != 0
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "bind"])
+def test_parameters_are_not_written_to_a_proc_of_the_images(bundle, canary, tmp_path, kind):
+    """CVE-2025-52881: /proc inside is something else; what is written goes to the kernel's own, or nowhere."""
+    fake = tmp_path / "fake"
+    (fake / "sys" / "net" / "ipv4").mkdir(parents=True)
+    (fake / "sys" / "net" / "ipv4" / "ip_forward").symlink_to(canary / "secret")
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if one["destination"] != "/proc"]
+    if kind == "bind":
+        bundle.mount("/proc", str(fake), "bind")
+    else:
+        bundle.mount("/proc", "tmpfs", kind="tmpfs")
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    bundle.process["oomScoreAdj"] = 100
+    bundle.shell("true")
+    assert (canary / "secret").read_text() == "not yours"
+
+
+@pytest.mark.timeout(300)
+def test_a_folder_that_changes_into_a_link_all_the_time(tmp_path, canary):
+    """CVE-2021-30465, CVE-2024-45310: making folders below a place that somebody swaps with a link that leads out."""
+    root = tmp_path / "root"
+    (root / "real").mkdir(parents=True)
+    (root / "d").mkdir()
+    (root / "link").symlink_to(f"../../../../../../{canary}")
+    stop = threading.Event()
+    swap = f"""
+import os, ctypes
+libc = ctypes.CDLL(None)
+os.chdir({str(root)!r})
+while True:
+    libc.renameat2(-100, b"d", -100, b"link", 2)  # RENAME_EXCHANGE
+"""
+    swapper = subprocess.Popen([sys.executable, "-c", swap])
+    descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    made = refused = 0
+    try:
+        for turn in range(3000):
+            try:
+                os.close(paths.make_folder(descriptor, f"d/a{turn}/b"))
+                os.close(paths.make_file(descriptor, f"d/f{turn}"))
+                made += 1
+            except OSError:
+                refused += 1
+    finally:
+        swapper.kill()
+        swapper.wait()
+        os.close(descriptor)
+        stop.set()
+    assert os.listdir(canary) == ["secret"]
+    assert made, refused
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_containers_one_swaps_what_the_other_mounts(bundle, canary, tmp_path):
+    shared = tmp_path / "shared"
+    (shared / "d").mkdir(parents=True)
+    (shared / "link").symlink_to("/")
+    swapper = subprocess.Popen(
+        [sys.executable, "-c", "import os, ctypes, sys\nlibc = ctypes.CDLL(None)\nos.chdir(sys.argv[1])\n"
+         "while True: libc.renameat2(-100, b'd', -100, b'link', 2)", str(shared)]
+    )  # fmt: skip
+    (tmp_path / "payload").mkdir()
+    bundle.mount("/shared", str(shared), "rbind")
+    bundle.mount("/shared/d/etc", str(tmp_path / "payload"), "bind")
+    before = Path("/proc/self/mountinfo").read_text()
+    deadline = time.monotonic() + 20
+    try:
+        while time.monotonic() < deadline:
+            bundle.shell("true")
+    finally:
+        swapper.kill()
+        swapper.wait()
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+# 16., 17.
+
+
+def test_the_machine_cannot_be_written_to_through_proc_and_sys(bundle, canary):
+    with_capabilities(bundle)
+    places = [
+        "/proc/sysrq-trigger",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/irq/default_smp_affinity",
+        "/sys/kernel/uevent_helper",
+    ]
+    for place in places:
+        assert bundle.shell(f"[ ! -e {place} ] || echo x > {place}").returncode == (
+            1 if os.path.exists(place) else 0
+        ), place
+    for place in ("/proc/kcore", "/proc/keys", "/proc/timer_list"):
+        assert bundle.output(f"[ ! -e {place} ] || head -c 10 {place}") == "", place
+    for place in ("/proc/acpi", "/proc/scsi", "/sys/firmware"):
+        assert bundle.output(f"[ ! -e {place} ] || ls {place}") == "", place
+
+
+def test_no_way_above_the_root(bundle, canary):
+    with_capabilities(bundle)
+    found = bundle.output(
+        "cd /; cd ../../../..; ls -a | tr '\\n' ' '; ls .. | tr '\\n' ' '; cat /proc/self/mountinfo | wc -l"
+    )
+    assert "lost+found" not in found
+    assert str(canary.parent.name) not in found
+    tops = [line.split()[4] for line in bundle.output("cat /proc/self/mountinfo").splitlines()]
+    assert tops.count("/") == 1
+
+
+def test_records_survive_hostile_content(bundle):
+    """What a crash or an editor left in the record is told, not shown as a traceback."""
+    bundle.create()
+    record = bundle.state_folder / "c" / "state.json"
+    whole = record.read_text()
+    for text in ("", "{", whole[: len(whole) // 2], "[]", "{}", json.dumps({"pid": "x"})):
+        record.write_text(text)
+        for words in (["state", "c"], ["list"], ["delete", "--force", "c"]):
+            done = bundle.call(*words)
+            assert "Traceback" not in done.stderr, done.stderr
+    record.write_text(whole)
+
+
+def test_links_inside_resolve_as_they_would_inside(tmp_path):
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc" / "file").write_text("inside")
+    (root / "absolute").symlink_to("/etc")
+    (root / "above").symlink_to("../../../etc")
+    (root / "loop").symlink_to("loop")
+    (root / "dangling").symlink_to("/not/there")
+    descriptor = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    for opener in (paths.open_inside, lambda root, path, flags=os.O_PATH: paths._walk(root, path, flags, False)):
+        for path in ("etc/file", "/etc/file", "absolute/file", "above/file", "../../etc/file", "etc/../etc/./file"):
+            found = opener(descriptor, path, os.O_RDONLY)
+            assert os.read(found, 10) == b"inside", path
+            os.close(found)
+        for path in ("loop", "loop/x", "dangling", "etc/file/x"):
+            with pytest.raises(OSError):
+                opener(descriptor, path)
+    with pytest.raises(OSError):
+        paths.open_inside(descriptor, "absolute/file", os.O_PATH, syscalls.RESOLVE_NO_SYMLINKS)
+    os.close(paths.make_folder(descriptor, "/dangling/deep"))
+    assert (root / "not" / "there" / "deep").is_dir()
+    os.close(descriptor)
+    assert issubclass(RuntimeFailure, Exception)

@@ -1,0 +1,618 @@
+"""What config.json says is what a process inside finds (OCI runtime specification, config.md and config-linux.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.lab
+
+
+def test_a_container_from_beginning_to_end(bundle):
+    done = bundle.shell("echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    assert bundle.traces() == []
+
+
+def test_a_signal_is_an_exit_code(bundle):
+    assert bundle.shell("kill -9 $$").returncode == 0  # process 1 is not killed by its own
+    bundle.without("pid")
+    assert bundle.shell("kill -9 $$").returncode == 137
+
+
+# process
+
+
+def test_process_fields(bundle):
+    bundle.process.update(cwd="/tmp", env=["PATH=/bin", "A=1", "B=x y", "A=2"])
+    bundle.process["user"] = {"uid": 1000, "gid": 1001, "additionalGids": [5, 6], "umask": 0o27}
+    found = bundle.output("pwd; id -u; id -g; id -G; env | sort; umask; echo $HOME").split("\n")
+    assert found[:4] == ["/tmp", "1000", "1001", "1001 5 6"]
+    assert {"A=2", "B=x y", "PATH=/bin", "HOME=/home/user"} <= set(found)
+    assert found[-3:] == ["0027", "/home/user", ""]
+    assert not [one for one in found if one.startswith(("PYTHON", "VIRTUAL_ENV", "LANG"))]
+
+
+def test_the_folder_is_made(bundle):
+    bundle.process["cwd"] = "/not/there"
+    assert bundle.output("pwd") == "/not/there\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["absent"], "not found in $PATH"),
+        (["/absent"], "no such file"),
+        (["/etc/passwd"], "may not be executed"),
+        (["/etc"], "is a folder"),
+        (["/bin/garbage"], "Exec format error"),
+    ],
+)
+def test_a_program_that_is_none(bundle, args, said):
+    garbage = bundle.rootfs / "bin" / "garbage"
+    garbage.write_bytes(b"\x00garbage")
+    garbage.chmod(0o755)
+    bundle.process["args"] = args
+    bundle.write()
+    done = bundle.call("run", "--bundle", str(bundle.folder), "c")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert bundle.traces() == []
+
+
+def test_limits(bundle):
+    bundle.process["rlimits"] = [
+        {"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200},
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+        {"type": "RLIMIT_STACK", "soft": 4 << 20, "hard": 4 << 20},
+    ]
+    lines = {line[:25].strip(): line[26:].split() for line in bundle.output("cat /proc/self/limits").splitlines()}
+    assert lines["Max open files"][:2] == ["100", "200"]
+    assert lines["Max core file size"][:2] == ["0", "0"]
+    assert lines["Max stack size"][:2] == [str(4 << 20)] * 2
+
+
+def status_of(bundle, script="cat /proc/self/status"):
+    return dict(line.split(":\t", 1) for line in bundle.output(script).splitlines() if ":\t" in line)
+
+
+def test_capabilities_and_privileges(bundle):
+    sets = {
+        name: ["CAP_KILL", "CAP_CHOWN"] for name in ("bounding", "effective", "permitted", "inheritable", "ambient")
+    }
+    bundle.process["capabilities"] = sets
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    found = status_of(bundle)
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(found[name], 16) == 1 << 5 | 1 << 0, name
+    assert found["NoNewPrivs"] == "1"
+
+
+def test_no_capabilities_said_is_none(bundle):
+    del bundle.process["capabilities"]
+    bundle.process["noNewPrivileges"] = False
+    found = status_of(bundle)
+    assert {int(found[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert found["NoNewPrivs"] == "0"
+
+
+def test_an_unknown_capability(bundle):
+    bundle.process["capabilities"] = {"bounding": ["CAP_FLY"]}
+    assert "/process/capabilities" in bundle.refusal()
+
+
+@pytest.mark.parametrize("privileges", [True, False])
+def test_a_filter_of_system_calls(bundle, privileges):
+    bundle.process["noNewPrivileges"] = privileges
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}],
+    }
+    assert "Function not implemented" in bundle.output("mkdir /tmp/x 2>&1 || true")
+    assert status_of(bundle)["Seccomp"] == "2"
+
+
+def test_priorities(bundle):
+    bundle.process["oomScoreAdj"] = 500
+    bundle.process["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+    bundle.process["ioPriority"] = {"class": "IOPRIO_CLASS_IDLE", "priority": 0}
+    found = bundle.output("cat /proc/self/oom_score_adj /proc/self/stat").split("\n")
+    assert found[0] == "500"
+    fields = found[1].rpartition(")")[2].split()
+    assert fields[16] == "5"  # nice
+    assert fields[38] == "3"  # policy: SCHED_BATCH
+
+
+def test_a_label_that_cannot_be(bundle):
+    if os.path.exists("/sys/kernel/security/apparmor"):
+        pytest.skip("this machine has AppArmor")
+    bundle.process["apparmorProfile"] = "docker-default"
+    assert "/process/apparmorProfile" in bundle.refusal()
+
+
+def test_personality(bundle):
+    bundle.linux["personality"] = {"domain": "LINUX32"}
+    assert bundle.output("cat /proc/self/personality").strip() == "00000008"
+
+
+# namespaces
+
+
+def test_namespaces_are_new_unless_shared(bundle):
+    names = ["cgroup", "ipc", "mnt", "net", "pid", "uts", "user"]
+    script = f"for n in {' '.join(names)}; do readlink /proc/self/ns/$n; done"
+    ours = [os.readlink(f"/proc/self/ns/{name}") for name in names]
+    found = bundle.output(script).split()
+    assert [one == other for one, other in zip(found, ours, strict=True)] == [False] * 6 + [True]
+    bundle.without("network", "ipc", "cgroup")
+    found = bundle.output(script).split()
+    assert [one == other for one, other in zip(found, ours, strict=True)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_names(bundle):
+    bundle.config.update(hostname="sheep", domainname="meadow")
+    assert bundle.output("hostname; cat /proc/sys/kernel/domainname") == "sheep\nmeadow\n"
+
+
+def test_a_namespace_by_path(bundle, tmp_path):
+    holder = subprocess.Popen(["unshare", "--net", "--uts", "sh", "-c", "hostname theirs; echo ok; cat"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        assert holder.stdout.readline() == b"ok\n"
+        del bundle.config["hostname"]
+        for one in bundle.linux["namespaces"]:
+            if one["type"] in ("network", "uts"):
+                one["path"] = f"/proc/{holder.pid}/ns/{'net' if one['type'] == 'network' else 'uts'}"
+        expected = [os.readlink(f"/proc/{holder.pid}/ns/{name}") for name in ("net", "uts")]
+        found = bundle.output("readlink /proc/self/ns/net; readlink /proc/self/ns/uts; hostname").split()
+        assert found == [*expected, "theirs"]
+    finally:
+        holder.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/proc/self/ns/uts", "/absent", "/dev/null"])
+def test_a_path_that_is_no_such_namespace(bundle, path):
+    for one in bundle.linux["namespaces"]:
+        if one["type"] == "network":
+            one["path"] = path
+    assert path in bundle.refusal()
+
+
+def user_namespace(bundle, host=100000):
+    bundle.linux["namespaces"].append({"type": "user"})
+    for name in ("uidMappings", "gidMappings"):
+        bundle.linux[name] = [{"containerID": 0, "hostID": host, "size": 65536}]
+    for path in [bundle.folder, bundle.rootfs, *bundle.folder.parents]:
+        path.chmod(path.stat().st_mode | 0o111)
+    for folder, _folders, files in os.walk(bundle.rootfs):
+        for path in [folder, *(os.path.join(folder, one) for one in files)]:
+            os.chown(path, host, host, follow_symlinks=False)
+
+
+def test_a_user_namespace(bundle):
+    user_namespace(bundle)
+    bundle.process["capabilities"] = {name: ["CAP_SETUID"] for name in ("bounding", "effective", "permitted")}
+    found = bundle.output(
+        "id -u; cat /proc/self/uid_map /proc/self/gid_map; echo > /dev/null && stat -c %t:%T /dev/null"
+    )
+    assert found.split() == ["0", *["0", "100000", "65536"] * 2, "1:3"]
+    assert bundle.traces() == []
+
+
+def test_clocks(bundle):
+    if not os.path.exists("/proc/self/ns/time"):
+        pytest.skip("this kernel has no time namespaces")
+    bundle.linux["namespaces"].append({"type": "time"})
+    bundle.linux["timeOffsets"] = {"boottime": {"secs": 1000000, "nanosecs": 5}, "monotonic": {"secs": 7}}
+    assert float(bundle.output("cat /proc/uptime").split()[0]) > 1000000
+
+
+def test_parameters_of_namespaces(bundle):
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096", "net/ipv4/tcp_syncookies": "0"}
+    before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
+    script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/tcp_syncookies"
+    assert bundle.output(script).split() == ["1", "4096", "0"]
+    assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == before
+
+
+def test_a_parameter_that_does_not_exist(bundle):
+    bundle.linux["sysctl"] = {"net.ipv4.absent": "1"}
+    assert "/linux/sysctl/net.ipv4.absent" in bundle.refusal()
+
+
+# mounts
+
+
+def flags_at(bundle, path):
+    for line in bundle.output("cat /proc/self/mountinfo").splitlines():
+        fields = line.split()
+        if fields[4] == path:
+            found = fields, set(fields[5].split(","))
+    return found
+
+
+def test_mounts_are_made_in_their_order(bundle, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    bundle.mount("/data", str(tmp_path / "one"), "bind")
+    bundle.mount("/data", str(tmp_path / "two"), "bind", "ro")
+    assert bundle.output("cat /data/file; touch /data/x 2>&1 || true").startswith("two")
+    assert not (tmp_path / "two" / "x").exists()
+
+
+@pytest.mark.parametrize("option", ["ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"])
+def test_options_of_a_bind(bundle, tmp_path, option):
+    bundle.mount("/data", str(tmp_path), "rbind", option)
+    assert option in flags_at(bundle, "/data")[1]
+
+
+def test_a_file_is_bound(bundle, tmp_path):
+    (tmp_path / "file").write_text("content")
+    bundle.mount("/deep/in/there", str(tmp_path / "file"), "bind", "ro")
+    assert bundle.output("cat /deep/in/there") == "content"
+
+
+def test_flags_for_all_below(bundle, tmp_path):
+    """rro: what is mounted below the source becomes read-only too."""
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(outer)], check=True)
+    try:
+        (outer / "inner").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(outer / "inner")], check=True)
+        bundle.mount("/plain", str(outer), "rbind", "ro")
+        bundle.mount("/deep", str(outer), "rbind", "rro", "rnosuid")
+        script = "touch /plain/inner/x && echo plain; touch /deep/inner/x 2>/dev/null || echo refused"
+        assert bundle.output(script) == "plain\nrefused\n"
+        assert {"ro", "nosuid"} <= flags_at(bundle, "/deep/inner")[1]
+    finally:
+        subprocess.run(["umount", "-R", str(outer)], check=True)
+
+
+def test_mapped_owners(bundle, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").touch()
+    os.chown(source / "file", 1234, 1234)
+    maps = [{"containerID": 1234, "hostID": 4321, "size": 1}]
+    bundle.mount("/data", str(source), "bind", "idmap", uidMappings=maps, gidMappings=maps)
+    done = bundle.shell("stat -c %u:%g /data/file")
+    if "Invalid argument" in done.stderr:
+        pytest.skip("this file system's owners cannot be mapped")
+    assert done.stdout == "4321:4321\n", done.stderr
+
+
+@pytest.mark.parametrize(("word", "shown"), [("rshared", "shared:"), ("rslave", "master:"), ("private", "")])
+def test_propagation_of_a_mount(bundle, tmp_path, word, shown):
+    bundle.mount("/data", str(tmp_path), "rbind", word)
+    fields, _options = flags_at(bundle, "/data")
+    optional = " ".join(fields[6 : fields.index("-")])
+    assert shown in optional if word == "rshared" else "shared" not in optional
+
+
+@pytest.mark.parametrize("word", ["shared", "slave", "private", "unbindable", None])
+def test_propagation_of_the_root(bundle, word):
+    if word:
+        bundle.linux["rootfsPropagation"] = word
+    fields, _options = flags_at(bundle, "/")
+    optional = " ".join(fields[6 : fields.index("-")])
+    assert ("shared:" in optional) == (word == "shared")
+    assert ("unbindable" in optional) == (word == "unbindable")
+
+
+def test_what_is_mounted_inside_stays_inside(bundle):
+    bundle.process["capabilities"] = {name: ["CAP_SYS_ADMIN"] for name in ("bounding", "effective", "permitted")}
+    before = Path("/proc/self/mountinfo").read_text()
+    bundle.output("mkdir -p /m && mount -t tmpfs inside /m && grep -c inside /proc/mounts")
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_content_is_copied_up(bundle):
+    place = bundle.rootfs / "keep"
+    (place / "sub").mkdir(parents=True)
+    (place / "sub" / "file").write_text("kept")
+    (place / "link").symlink_to("/etc/passwd")
+    (place / "sub").chmod(0o750)
+    bundle.mount("/keep", "tmpfs", "tmpcopyup", "nodev", kind="tmpfs")
+    assert bundle.output("cat /keep/sub/file; readlink /keep/link; stat -c ' %a' /keep/sub; rm -r /keep/sub") == (
+        "kept/etc/passwd\n 750\n"
+    )
+    assert (place / "sub" / "file").exists()
+
+
+def test_a_root_that_is_read_only(bundle):
+    bundle.config["root"]["readonly"] = True
+    assert bundle.output("touch /x 2>/dev/null || echo refused; touch /dev/shm/x && echo there") == "refused\nthere\n"
+    assert not (bundle.rootfs / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("mount", "said"),
+    [
+        ({"destination": "/a", "type": "tmpfs", "options": ["size=never"]}, "/mounts/7: cannot mount"),
+        ({"destination": "/a", "type": "absentfs", "source": "x"}, "/mounts/7: cannot mount"),
+        ({"destination": "/a", "source": "/absent", "options": ["bind"]}, "/mounts/7"),
+        ({"destination": "/etc/passwd/x", "type": "tmpfs"}, "/mounts/7"),
+    ],
+)
+def test_a_mount_that_cannot_be(bundle, mount, said):
+    bundle.config["mounts"].append(mount)
+    assert said in bundle.refusal()
+
+
+# devices, masks
+
+
+def test_default_devices(bundle):
+    script = "for d in null zero full random urandom tty; do stat -c '%n %a %t:%T' /dev/$d; done; ls -l /dev/ptmx"
+    found = bundle.output(script).splitlines()
+    assert found[:6] == [
+        "/dev/null 666 1:3",
+        "/dev/zero 666 1:5",
+        "/dev/full 666 1:7",
+        "/dev/random 666 1:8",
+        "/dev/urandom 666 1:9",
+        "/dev/tty 666 5:0",
+    ]
+    assert found[6].endswith("pts/ptmx")
+    assert bundle.output("readlink /dev/fd /dev/stdin; readlink /dev/stdin").endswith("/proc/self/fd/0\n")
+
+
+def test_more_devices(bundle):
+    bundle.linux["devices"] = [
+        {"type": "c", "path": "/dev/fuse", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 5, "gid": 6},
+        {"type": "p", "path": "/elsewhere/pipe", "fileMode": 0o600},
+        {"type": "b", "path": "/dev/loop7", "major": 7, "minor": 7},
+    ]
+    found = bundle.output("stat -c '%a %u %g %t:%T' /dev/fuse; stat -c %F /elsewhere/pipe; stat -c %F /dev/loop7")
+    assert found == "640 5 6 a:e5\nfifo\nblock special file\n"
+
+
+def test_a_device_in_whose_place_there_is_something_else(bundle):
+    (bundle.rootfs / "thing").write_text("mine")
+    bundle.linux["devices"] = [{"type": "c", "path": "/thing", "major": 1, "minor": 3}]
+    assert "/thing exists in the root" in bundle.refusal()
+
+
+def test_hidden_and_protected_paths(bundle):
+    (bundle.rootfs / "hidden").mkdir()
+    (bundle.rootfs / "hidden" / "file").touch()
+    (bundle.rootfs / "secret").write_text("secret")
+    (bundle.rootfs / "fixed").mkdir()
+    bundle.linux["maskedPaths"] = ["/hidden", "/secret", "/absent", "/proc/kcore"]
+    bundle.linux["readonlyPaths"] = ["/fixed", "/proc/sys", "/nowhere"]
+    script = "ls /hidden; cat /secret /proc/kcore; touch /fixed/x 2>/dev/null || echo refused; "
+    script += "echo 5 2>/dev/null > /proc/sys/kernel/msgmax || echo refused"
+    assert bundle.output(script) == "refused\nrefused\n"
+
+
+# descriptors, terminals
+
+
+def test_preserved_descriptors(bundle):
+    first, second = os.memfd_create("first"), os.memfd_create("second")
+    os.write(first, b"kept")
+
+    def place():
+        os.dup2(first, 3)
+        os.dup2(second, 4)
+        os.lseek(3, 0, os.SEEK_SET)
+
+    bundle.process["args"] = ["sh", "-c", "cat <&3; ls /proc/self/fd | wc -l"]
+    bundle.write()
+    words = ("run", "--preserve-fds", "1", "--bundle", str(bundle.folder), "c")
+    found = bundle.do(*words, pass_fds=(3, 4), preexec_fn=place)
+    assert found == "kept5\n"
+
+
+def test_a_terminal_over_a_socket(bundle, tmp_path):
+    path = str(tmp_path / "s")
+    bundle.process.update(terminal=True, consoleSize={"height": 33, "width": 77})
+    bundle.process["args"] = ["sh", "-c", "tty; stty size; ls -l /dev/console | cut -c1; exit 3"]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        bundle.create("c", "--console-socket", path)
+        connection, _address = server.accept()
+        with connection:
+            _data, descriptors, _flags, _from = socket.recv_fds(connection, 4096, 2)
+    assert len(descriptors) == 1
+    bundle.do("start", "c")
+    said = b""
+    try:
+        while part := os.read(descriptors[0], 4096):
+            said += part
+    except OSError:
+        pass  # EIO: its last holder has ended
+    os.close(descriptors[0])
+    assert said.decode().splitlines()[:2] == ["/dev/pts/0", "33 77"]
+
+
+def test_a_person_at_a_terminal(bundle):
+    """`run` of a process with a terminal, from a terminal."""
+    import pty
+
+    bundle.process.update(terminal=True)
+    bundle.process["args"] = ["sh", "-c", "read line; echo got $line; tty; exit 5"]
+    bundle.write()
+    bundle.names.add("c")
+    pid, master = pty.fork()
+    if pid == 0:
+        argv = bundle.argv("run", "--bundle", str(bundle.folder), "c")
+        os.execv(argv[0], argv)  # noqa: S606 - on the terminal that was made for it
+    os.write(master, b"hello\n")
+    said = b""
+    try:
+        while part := os.read(master, 4096):
+            said += part
+    except OSError:
+        pass
+    os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5, said
+    assert b"got hello" in said
+    assert b"/dev/pts/0" in said
+
+
+def test_a_terminal_needs_a_socket(bundle):
+    bundle.process["terminal"] = True
+    bundle.write()
+    done = bundle.call("create", "--bundle", str(bundle.folder), "c")
+    assert "--console-socket" in done.stderr
+    assert bundle.traces() == []
+
+
+# exec
+
+
+def started(bundle, script="sleep 1000"):
+    bundle.process["args"] = ["sh", "-c", script]
+    bundle.create()
+    bundle.do("start", "c")
+
+
+def test_one_more_process(bundle):
+    started(bundle)
+    assert bundle.do("exec", "c", "hostname") == "container\n"
+    names = ["cgroup", "ipc", "mnt", "net", "pid", "uts", "user"]
+    script = f"for n in {' '.join(names)}; do readlink /proc/self/ns/$n; done"
+    pid = bundle.state()["pid"]
+    assert bundle.do("exec", "c", "sh", "-c", script).split() == [os.readlink(f"/proc/{pid}/ns/{one}") for one in names]
+    done = bundle.call("exec", "--user", "1000:7", "-g", "9", "--cwd", "/tmp", "-e", "A=b", "c", "sh", "-c",
+                       "id -u; id -g; id -G; pwd; echo $A; exit 9")  # fmt: skip
+    assert (done.returncode, done.stdout.split("\n")[:5]) == (9, ["1000", "7", "7 9", "/tmp", "b"])
+    assert bundle.call("exec", "c", "absent").returncode == 1
+
+
+def test_a_process_object(bundle, tmp_path):
+    started(bundle)
+    process = {
+        "args": ["sh", "-c", "echo $X; pwd"],
+        "cwd": "/bin",
+        "env": ["PATH=/bin", "X=y"],
+        "user": {"uid": 0, "gid": 0},
+    }
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    pid_file = tmp_path / "pid"
+    found = bundle.do("exec", "--process", str(tmp_path / "process.json"), "--pid-file", str(pid_file), "c")
+    assert found == "y\n/bin\n"
+    assert int(pid_file.read_text()) > 0
+    (tmp_path / "process.json").write_text(json.dumps(dict(process, cwd="here")))
+    assert "/cwd" in bundle.call("exec", "-p", str(tmp_path / "process.json"), "c").stderr
+
+
+@pytest.mark.parametrize(
+    "user", ["-1", "4294967296", "4294967295", "0x0", " 0", "name", "1000:", ":0", "name:grp", "٣"]
+)
+def test_users_are_numbers(bundle, user):
+    started(bundle)
+    done = bundle.call("exec", f"--user={user}", "c", "id")
+    assert done.returncode == 1
+    assert "--user" in done.stderr
+
+
+def test_a_process_joins_a_user_namespace(bundle):
+    user_namespace(bundle)
+    started(bundle)
+    assert bundle.do("exec", "c", "sh", "-c", "id -u; cat /proc/self/uid_map").split() == ["0", "0", "100000", "65536"]
+
+
+def test_exec_on_a_terminal(bundle):
+    import pty
+
+    started(bundle)
+    pid, master = pty.fork()
+    if pid == 0:
+        argv = bundle.argv("exec", "--tty", "c", "sh", "-c", "tty; exit 6")
+        os.execv(argv[0], argv)  # noqa: S606 - on the terminal that was made for it
+    said = b""
+    try:
+        while part := os.read(master, 4096):
+            said += part
+    except OSError:
+        pass
+    os.close(master)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 6, said
+    assert b"/dev/pts/0" in said
+
+
+def test_a_seccomp_listener(bundle, tmp_path):
+    """The descriptor that answers for filtered calls is sent with the state of the container's process."""
+    path = str(tmp_path / "s")
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": path,
+        "listenerMetadata": "mine",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        bundle.create()
+        bundle.do("start", "c")
+        connection, _address = server.accept()
+        with connection:
+            data, descriptors, _flags, _from = socket.recv_fds(connection, 65536, 2)
+    said = json.loads(data)
+    assert said["fds"] == ["seccompFd"]
+    assert said["metadata"] == "mine"
+    assert said["state"]["id"] == "c"
+    assert os.readlink(f"/proc/self/fd/{descriptors[0]}") == "anon_inode:seccomp notify"
+    os.close(descriptors[0])
+
+
+def test_features_and_spec(bundle, tmp_path):
+    found = json.loads(bundle.do("features"))
+    assert "idmap" in found["mountOptions"]
+    assert set(found["hooks"]) == {
+        "prestart",
+        "createRuntime",
+        "createContainer",
+        "startContainer",
+        "poststart",
+        "poststop",
+    }
+    bundle.do("spec", "--bundle", str(tmp_path))
+    assert json.loads((tmp_path / "config.json").read_text())["ociVersion"] == found["ociVersionMax"]
+    assert "exists" in bundle.call("spec", "--bundle", str(tmp_path)).stderr
+
+
+def test_control_groups_are_shown(bundle):
+    found = bundle.output("cat /proc/self/cgroup; ls /sys/fs/cgroup")
+    assert all(line.endswith(":/") for line in found.splitlines() if line[0].isdigit() and ":" in line)
+    assert not os.access("/sys/fs/cgroup" + bundle.linux["cgroupsPath"], os.F_OK)
+
+
+def test_modes_of_files_do_not_follow_the_callers_mask(bundle):
+    before = os.umask(0o077)
+    try:
+        assert bundle.output("stat -c %a /dev/null; umask") == "666\n0022\n"
+    finally:
+        os.umask(before)
+
+
+def test_the_first_process_is_its_own_session(bundle):
+    fields = bundle.output("cat /proc/self/stat").rpartition(")")[2].split()
+    assert fields[3] != "0"
+    bundle.without("pid")
+    assert int(bundle.output("cat /proc/$$/stat").rpartition(")")[2].split()[3]) != os.getsid(0)
+
+
+def test_records_are_for_their_owner_alone(bundle):
+    bundle.create()
+    assert stat.S_IMODE(bundle.state_folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((bundle.state_folder / "c" / "state.json").stat().st_mode) == 0o600
