@@ -13,8 +13,9 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from conftest import HERE, Lines, Target
+from far_end import Lines, Target
 
+HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
 Differs = namedtuple(
     "Differs", "answer reason"

@@ -2,7 +2,7 @@
 
 import shlex
 
-from conftest import Target
+from far_end import Target
 
 from shepherd.lab.enter import command_for
 
