@@ -128,7 +128,8 @@ def _alone(adopting):
         process = sys.modules.get("shepherd.remote.process")
         return process is None or not process.started
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass  # left by a program, and ended since
     except ChildProcessError:
         return True
     return False
