@@ -5,7 +5,7 @@ import sys
 
 from shepherd.runtime.errors import RuntimeFailure
 
-VERBS = ("history", "image", "images", "load", "prune", "pull", "push", "rmi", "save", "tag")
+VERBS = ("history", "image", "images", "install", "load", "pack", "prune", "pull", "push", "rmi", "save", "tag")
 
 
 def main(argv=None) -> int:
