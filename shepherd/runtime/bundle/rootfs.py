@@ -54,6 +54,8 @@ class Rootfs:
         if not any(mount["destination"].rstrip("/") == "/dev" and _is_bind(mount) for mount in table):
             self._make_default_devices()
         for number, device in enumerate(linux.get("devices") or []):
+            if os.path.normpath(device["path"]) == "/dev/ptmx":
+                continue  # the container's own stands there; the machine's would open the machine's terminals
             try:
                 self._make_device(device)
             except OSError as error:
@@ -287,7 +289,7 @@ class Rootfs:
             os.close(folder)
 
     def _make_device(self, device):
-        path = os.path.normpath("/" + device["path"])
+        path = os.path.normpath("/" + device["path"].lstrip("/"))
         above, name = os.path.split(path)
         kind = _DEVICE_TYPES[device["type"]]
         number = 0 if device["type"] == "p" else os.makedev(device["major"], device["minor"])
