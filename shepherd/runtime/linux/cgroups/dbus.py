@@ -140,18 +140,23 @@ class Connection:
         self._socket.close()
 
     def _log_in(self):
-        """The kernel tells the other end who we are."""
-        name = b"%d" % os.geteuid()
-        self._socket.sendall(b"\0AUTH EXTERNAL " + b"".join(b"%02x" % byte for byte in name) + b"\r\n")
+        """The kernel tells the other end who we are.
+
+        BEGIN goes along with the name: were it to come with the first message, systemd would keep that, and wait.
+        """
+        name = b"".join(b"%02x" % byte for byte in b"%d" % os.geteuid())
+        self._socket.sendall(b"\0AUTH EXTERNAL " + name + b"\r\nBEGIN\r\n")
         while b"\r\n" not in self._data:
             self._read_more()
         answer, _end, self._data = self._data.partition(b"\r\n")
         if not answer.startswith(b"OK "):
             raise PermissionError(1, "it does not let us in: %s" % answer.decode("utf-8", "replace"))
-        self._socket.sendall(b"BEGIN\r\n")
 
     def _read_more(self):
-        more = self._socket.recv(65536)
+        try:
+            more = self._socket.recv(65536)
+        except socket.timeout:
+            raise OSError(110, "it does not answer") from None
         if not more:
             raise ConnectionResetError(104, "it has closed the connection")
         self._data += more

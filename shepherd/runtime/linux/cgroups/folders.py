@@ -49,12 +49,22 @@ def make(hierarchy: tuple, path: str) -> bool:
     except FileExistsError:
         missing = False
     except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)
+        _make_all(folder)
     if "cpuset" in names:  # also where it was there: perhaps its maker was killed right after
         _share_processors(target, path)
     if kind == "cgroup2":
         _delegate(target, path)
     return missing
+
+
+def _make_all(folder):
+    """Again where another container, the last one in them, takes the folders above away meanwhile."""
+    for _turn in range(100):
+        try:
+            return os.makedirs(folder, exist_ok=True)
+        except FileNotFoundError:
+            pass
+    return os.makedirs(folder, exist_ok=True)
 
 
 def join(path: str) -> None:
@@ -97,7 +107,7 @@ def _move_to_where_it_is(place):
 def _share_processors(target, path):
     """A group of version 1's cpuset takes no process before it has processors and memory nodes: those of its parent."""
     above = ""
-    for part in _parents(path) + [path]:
+    for part in parents(path) + [path]:
         for name in ("cpuset.cpus", "cpuset.mems"):
             file = os.path.join(target, part, name)
             if not read(file).strip():
@@ -110,7 +120,7 @@ def _delegate(target, path):
 
     A group that has processes of its own hands none of most controllers down; a limit that needs one says so.
     """
-    for part in [""] + _parents(path):
+    for part in [""] + parents(path):
         control = os.path.join(target, part, "cgroup.subtree_control")
         try:
             missing = set(read(target, part, "cgroup.controllers").split()) - set(read(control).split())
@@ -123,7 +133,8 @@ def _delegate(target, path):
                 pass
 
 
-def _parents(path):
+def parents(path: str) -> list:
+    """The groups above it, the topmost first."""
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
@@ -142,13 +153,16 @@ def mounts() -> list:
     return table
 
 
-def remove(path: str, timeout: float = 5.0, found=None) -> None:
-    """Take the group away with those below it, and its parents where they are empty. Its processes have ended."""
+def remove(path: str, timeout: float = 5.0, found=None, above=None) -> None:
+    """Take the group away with those below it, and its parents where they are empty. Its processes have ended.
+
+    `above` are the parents that may be taken away, all of them if not given.
+    """
     deadline = time.monotonic() + timeout
     for target, _kind, _names in hierarchies() if found is None else found:
         for folder, _folders, _files in os.walk(os.path.join(target, path), topdown=False):
             _remove_folder(folder, deadline)
-        for parent in reversed(_parents(path)):
+        for parent in reversed(parents(path) if above is None else above):
             try:
                 os.rmdir(os.path.join(target, parent))
             except OSError:

@@ -136,8 +136,9 @@ class Group:
             except OSError:
                 self.end()
                 break
+        ours = [path for path in folders.parents(self.path) if "shepherd" in path.split("/")]
         try:
-            folders.remove(self.path, _PATIENCE, self.found)
+            folders.remove(self.path, _PATIENCE, self.found, ours)
         except OSError as error:
             raise RuntimeFailure("cannot remove the control group /%s: %s" % (self.path, error.strerror)) from None
 

@@ -112,7 +112,9 @@ def _plan(group, resources, whole):
         writes += _plan_field(group, field, value, whole)
     for name, value in (resources.get("unified") or {}).items():
         path = os.path.join(group.unified or "", name)
-        if group.unified is None or not os.path.exists(path):
+        if group.unified is None:
+            raise _wrong("unified/" + name, "this machine has no version 2 of control groups")
+        if not os.path.exists(path):
             raise _wrong("unified/" + name, _why_absent(group, name.split(".")[0], name))
         writes.append(_Write("unified/" + name, version2.Setting(name, value), path, value))
     return writes
@@ -154,8 +156,6 @@ def _why_absent(group, controller, file):
     home = group.home(controller)
     if home is not None and home[0] == 2 and controller not in folders.read(home[1], "cgroup.controllers").split():
         return "the controller %s is not handed down to the group /%s" % (controller, group.path)
-    if group.unified is None:
-        return "%s: this machine has no version 2 of control groups" % file
     return "the control groups of this machine have no file %s" % file
 
 
