@@ -24,7 +24,7 @@ VERSION2 = {
     "memory.peak": "8192\n",
     "memory.stat": "anon 10\nfile 2048\nsock 7\nkernel 9\n",
     "memory.events": "low 0\nhigh 0\nmax 3\noom 2\noom_kill 1\noom_group_kill 0\n",
-    "memory.pressure": "some avg10=0.50 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n",
+    "memory.pressure": "some avg10=0.50 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 avg60=0.00 total=5\n",
     "cpu.weight": "100\n",
     "cpu.max": "max 100000\n",
     "cpu.max.burst": "0\n",

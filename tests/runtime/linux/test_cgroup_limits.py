@@ -10,7 +10,8 @@ from groups import said, version1, version2
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import cgroups
-from shepherd.runtime.linux.cgroups import limits, version2 as new
+from shepherd.runtime.linux.cgroups import limits
+from shepherd.runtime.linux.cgroups import version2 as new
 
 # what /linux/resources says → (file of version 2, what is in it then)
 NEW = [
@@ -45,7 +46,10 @@ NEW = [
         {"hugepageLimits": [{"pageSize": "2MB", "limit": 4194304}]},
         {"hugetlb.2MB.max": "4194304", "hugetlb.2MB.rsvd.max": "4194304"},
     ),
-    ({"rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}}}, {"rdma.max": "mlx5_1 hca_handle=3 hca_object=10000"}),
+    (
+        {"rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}}},
+        {"rdma.max": "mlx5_1 hca_handle=3 hca_object=10000"},
+    ),
     ({"rdma": {"mlx5_1": {"hcaObjects": 1}}}, {"rdma.max": "mlx5_1 hca_object=1"}),
     ({"unified": {"memory.high": "5000", "cpu.weight": "7"}}, {"memory.high": "5000", "cpu.weight": "7"}),
 ]
@@ -110,9 +114,9 @@ def test_a_controller_that_is_not_handed_down_is_named(tmp_path):
     with pytest.raises(RuntimeFailure, match="/pids/limit: the controller pids is not handed down"):
         limits.apply(group, {"pids": {"limit": 1}})
     none = cgroups.Group("c", [])
-    with pytest.raises(RuntimeFailure, match="/network/classID: this machine has no control groups with .* net_cls"):
+    with pytest.raises(RuntimeFailure, match=r"/network/classID: this machine has no control groups with .* net_cls"):
         limits.apply(none, {"network": {"classID": 1}})
-    with pytest.raises(RuntimeFailure, match="/unified/a.b: this machine has no version 2"):
+    with pytest.raises(RuntimeFailure, match=r"/unified/a\.b: this machine has no version 2"):
         limits.apply(none, {"unified": {"a.b": "1"}})
 
 
@@ -172,7 +176,10 @@ def test_version_1(tmp_path, resources, controller, file, text):
 def test_what_this_kernel_does_not_have_is_told(tmp_path):
     group = version1(tmp_path, blkio=[], memory=[], hugetlb=[])
     for resources, message in [
-        ({"blockIO": {"weight": 100}}, "/blockIO/weight: the control groups of this machine have no file blkio.bfq.weight"),
+        (
+            {"blockIO": {"weight": 100}},
+            "/blockIO/weight: the control groups of this machine have no file blkio.bfq.weight",
+        ),
         ({"memory": {"swap": 100}}, "/memory/swap: the control groups of this machine have no file memory.memsw"),
         ({"hugepageLimits": [{"pageSize": "16GB", "limit": 1}]}, "/hugepageLimits/0/pageSize: the control groups"),
         ({"pids": {"limit": 1}}, "/pids/limit: this machine has no control groups with the controller pids"),
@@ -274,7 +281,12 @@ def test_a_change_of_which_a_part_fails_is_none(group):
     rate = {"major": int(device[0]), "minor": int(device[1]), "rate": 4096}
     first["blockIO"] = {"throttleReadBpsDevice": [rate]}
     limits.apply(group, first)
-    names = [("memory", "memory.limit_in_bytes"), ("cpu", "cpu.shares"), ("pids", "pids.max"), ("cpuset", "cpuset.cpus")]
+    names = [
+        ("memory", "memory.limit_in_bytes"),
+        ("cpu", "cpu.shares"),
+        ("pids", "pids.max"),
+        ("cpuset", "cpuset.cpus"),
+    ]
     names += [("blkio", "blkio.throttle.read_bps_device"), ("memory", "memory.oom_control")]
     before = files(group, *names)
     second = {
@@ -286,7 +298,7 @@ def test_a_change_of_which_a_part_fails_is_none(group):
             "throttleWriteBpsDevice": [{"major": 4000, "minor": 9, "rate": 1}],
         },
     }
-    with pytest.raises(RuntimeFailure, match="/blockIO/throttleWriteBpsDevice/0/rate: .*no such device"):
+    with pytest.raises(RuntimeFailure, match=r"/blockIO/throttleWriteBpsDevice/0/rate: .*no such device"):
         limits.apply(group, second, second)
     assert files(group, *names) == before
 
