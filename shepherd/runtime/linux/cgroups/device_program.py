@@ -79,6 +79,8 @@ def load(code: bytes) -> int:
     try:
         return syscalls.bpf(_PROG_LOAD, attributes)
     except PermissionError:
+        if os.geteuid() != 0:
+            raise
         # before Linux 5.11 programs count as locked memory
         import resource
 
