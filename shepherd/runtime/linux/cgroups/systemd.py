@@ -93,6 +93,7 @@ def choose(path: str, name: str, resources: dict):
     scope = Scope(os.path.join(above, place), unit)
     scope.slice = where if where.endswith(".slice") else where + ".slice"
     scope.properties = lambda version: properties(scope, resources, version)
+    scope.made = False
     return scope
 
 
@@ -112,6 +113,7 @@ class Scope(Group):
 
     slice = None
     properties = None  # a function of systemd's version, for one that is to be made
+    made = True
 
     def __init__(self, path: str, unit: str, found=None):
         super().__init__(path, found)
@@ -131,8 +133,12 @@ class Scope(Group):
             about += self.properties(manager.version)
             try:
                 manager.run("StartTransientUnit", "ssa(sv)a(sa(sv))", self.unit, "fail", about, [])
+                self.made = True
             except dbus.CallFailure as error:
                 raise RuntimeFailure("systemd cannot make %s: %s" % (self.unit, error.message)) from None
+            except (OSError, RuntimeFailure):
+                self.made = True  # it may be there all the same
+                raise
             kind = "Slice" if self.unit.endswith(".slice") else "Scope"
             there = manager.get("ControlGroup", manager.call("GetUnit", "s", self.unit)[0], _SERVICE + "." + kind)
         if there.strip("/") != self.path:
@@ -149,6 +155,8 @@ class Scope(Group):
                 raise RuntimeFailure("systemd cannot change %s: %s" % (self.unit, error.message)) from None
 
     def remove(self) -> None:
+        if not self.made:
+            return  # another's has its name
         if self.processes():
             self.end()  # or systemd would give them time
         try:
