@@ -77,8 +77,11 @@ REFUSED_NEW = [
         {"blockIO": {"weightDevice": [{"major": 1, "minor": 0, "leafWeight": 100}]}},
         "/blockIO/weightDevice/0/leafWeight: version 2",
     ),
-    ({"network": {"classID": 1}}, "/network/classID: version 2"),
-    ({"network": {"priorities": [{"name": "lo", "priority": 1}]}}, "/network/priorities: version 2"),
+    ({"network": {"classID": 1}}, "/network/classID: this machine has no control groups with the controller net_cls"),
+    (
+        {"network": {"priorities": [{"name": "lo", "priority": 1}]}},
+        "/network/priorities: this machine has no control groups with the controller net_prio",
+    ),
     ({"hugepageLimits": [{"pageSize": "1GB", "limit": 0}]}, "/hugepageLimits/0/pageSize: the control groups"),
     ({"unified": {"misc.max": "1"}}, "/unified/misc.max: the control groups"),
     ({"unified": {"../c/cpu.weight": "1"}}, "/unified/../c/cpu.weight: '../c/cpu.weight' is no name"),
@@ -301,6 +304,20 @@ def test_a_change_of_which_a_part_fails_is_none(group):
     with pytest.raises(RuntimeFailure, match=r"/blockIO/throttleWriteBpsDevice/0/rate: .*no such device"):
         limits.apply(group, second, second)
     assert files(group, *names) == before
+
+
+@pytest.mark.lab
+def test_a_write_that_does_nothing_is_no_limit(group):
+    """Kernels that count the kernel's memory with the rest still have the file, and take what is written to it."""
+    home = group.home("memory")
+    if home is None or home[0] != 1 or not Path(home[1], "memory.kmem.limit_in_bytes").exists():
+        pytest.skip("this kernel has no such file")
+    try:
+        limits.apply(group, {"memory": {"kernel": 4 << 20}})
+    except RuntimeFailure as error:
+        assert error.message.startswith("/linux/resources/memory/kernel: cannot write")
+    else:
+        assert Path(home[1], "memory.kmem.limit_in_bytes").read_text() == f"{4 << 20}\n"
 
 
 @pytest.mark.lab

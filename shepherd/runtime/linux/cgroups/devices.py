@@ -166,17 +166,28 @@ def _write_exceptions(folder, wanted, again):
     if old is None:
         folders.write(os.path.join(folder, whole), "a")
         old = {}
+    lines = []
     for key, (access, pointer) in new.table.items():
         more = access - old.get(key, frozenset())
-        if not more:
-            continue
-        try:
-            folders.write(os.path.join(folder, exceptions), _line(key, more))
-        except OSError as error:
-            if pointer is not None:
-                why = "the group above may not use it" if error.errno == errno.EPERM else error.strerror
-                raise RuntimeFailure("%s: cannot allow %s: %s" % (pointer, _line(key, more), why)) from None
+        if more:
+            lines.append((_line(key, more), pointer))
+    _write_lines(os.path.join(folder, exceptions), lines)
     for key, access in old.items():  # after the others, so that what stays allowed is allowed all the time
         less = access - new.table.get(key, (frozenset(), None))[0]
         if less:
             folders.write(os.path.join(folder, "devices.deny"), _line(key, less))
+
+
+def _write_lines(path, lines):
+    """One write for each (line, pointer of the rule), which is what the kernel takes."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        for line, pointer in lines:
+            try:
+                os.write(descriptor, line.encode())
+            except OSError as error:
+                if pointer is not None:  # or nobody has asked for it
+                    why = "the group above may not use it" if error.errno == errno.EPERM else error.strerror
+                    raise RuntimeFailure("%s: cannot set %s: %s" % (pointer, line, why)) from None
+    finally:
+        os.close(descriptor)

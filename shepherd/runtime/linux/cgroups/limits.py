@@ -124,11 +124,11 @@ def _plan_field(group, field, value, whole):
     home = group.home(version1.FIELDS[field][0])
     version = home[0] if home else 2
     controller, expand = _TABLES[version][field]
+    if home is None and not controller:
+        raise _wrong(field, _why_absent(group, version1.FIELDS[field][0], None), "it is of version 1 alone")
     try:
         settings = expand(value, whole)
     except RuntimeFailure as error:
-        if home is None and group.unified is None:
-            raise _wrong(field, _why_absent(group, version1.FIELDS[field][0], None)) from None
         joined = "" if error.message.startswith("/") else ": "
         raise RuntimeFailure("/linux/resources/%s%s%s" % (field, joined, error.message), error.hint) from None
     found = []
@@ -170,6 +170,9 @@ def _write_all(writes, done, undoable):
             try:
                 folders.write(write.path, write.text)
                 done.append(write)
+                holds = write.setting.holds
+                if holds is not None and not holds(folders.read(write.path).strip()):
+                    raise OSError(errno.EOPNOTSUPP, "")
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise _refusal(write, error) from None

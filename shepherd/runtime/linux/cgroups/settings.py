@@ -6,14 +6,16 @@ class Setting:
 
     `text` is what is written: a str, or one for each name. `pointer` is appended to that of the field. former(content)
     is the text that brings back what the file says now. An `optional` one is left out where there is no such file.
+    holds(content) says whether a write that succeeded has done anything.
     """
 
-    def __init__(self, file, text, pointer: str = "", former=None, optional: bool = False):
+    def __init__(self, file, text, pointer: str = "", former=None, optional: bool = False, holds=None):
         self.files = (file,) if isinstance(file, str) else file
         self.texts = (text,) * len(self.files) if isinstance(text, str) else text
         self.pointer = pointer
         self.former = former or str.strip
         self.optional = optional
+        self.holds = holds
 
 
 def keyed(key: str, nothing: str):

@@ -16,8 +16,15 @@ def _number(file, zero=False):
 
 
 def _kernel(file):
-    """Newer kernels count it with the rest, and have no limit of its own."""
-    return lambda value, _all: [Setting(file, str(value), optional=value == -1)] if value else []
+    """Newer kernels count it with the rest: they have no such file, or one to which a write does nothing."""
+
+    def expand(value, _all):
+        unlimited = value == -1
+        # what holds is rounded to pages
+        holds = None if unlimited else lambda content: int(content or value) < value + (1 << 20)
+        return [Setting(file, str(value), optional=unlimited, holds=holds)] if value else []
+
+    return expand
 
 
 def _text(file):
