@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from shepherd.runtime.bundle import document, hooks, options, rootfs, stage, state, terminal, users
+from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state, terminal, users
 from shepherd.runtime.bundle.config import namespaces
 from shepherd.runtime.bundle.init import Init
 from shepherd.runtime.bundle.process import Process
@@ -74,19 +74,6 @@ def connect(container) -> stage.Channel:
     return stage.Channel(end)
 
 
-def group_path(config: dict, name: str) -> str:
-    """The control group below each hierarchy; a relative path, or none, is below a group of ours."""
-    path = config["linux"].get("cgroupsPath") or ""
-    return os.path.normpath(path).strip("/") if path.startswith("/") else os.path.join("shepherd", path or name)
-
-
-def open_group(path: str):
-    """The control group of a record."""
-    from shepherd.runtime.linux import cgroups
-
-    return cgroups.Group(path)
-
-
 def create(request: Request, start: bool = False):
     """Make the container, and start it where `start` says so. The Container comes back locked.
 
@@ -95,15 +82,13 @@ def create(request: Request, start: bool = False):
     config = request.config
     if config.get("process") is None:
         raise RuntimeFailure("/process: is required")
-    if request.systemd:
-        raise RuntimeFailure("--systemd-cgroup: is not there yet", "leave it out: groups are made in cgroupfs")
     if config["process"].get("terminal") and not (request.console_socket or request.console):
         raise RuntimeFailure("/process/terminal: needs --console-socket")
     if request.console_socket and not config["process"].get("terminal"):
         raise RuntimeFailure("--console-socket: is only for a process with a terminal (/process/terminal)")
     process = Process(config["process"], config["linux"].get("seccomp"))
     wanted = namespaces(config)
-    group = open_group(group_path(config, request.name))
+    group = groups.choose(request)
     creation = _Creation(request, process, wanted, group)
     try:
         return creation.make(start)
@@ -138,9 +123,8 @@ class _Creation:
         console = self._console()
         notify = self._listen_to(self.process.listener)
         new = {kind for kind, path in self.wanted.items() if path is None}
-        group = group_path(config, request.name)
         place = os.path.realpath(os.path.join(request.bundle, config["root"]["path"]))
-        files = rootfs.Rootfs(config, place, group, self.trees, new)
+        files = rootfs.Rootfs(config, place, self.group.path, self.trees, new)
         self.claim = state.Claim(request.root, request.name)
         lock = os.open(os.path.join(self.claim.folder, "init"), os.O_RDONLY | os.O_CLOEXEC)
         listener = None if start else Listener(self.claim.lock)
@@ -168,11 +152,13 @@ class _Creation:
             "bundle": request.bundle,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "owner": os.geteuid(),
-            "group": group,
+            "group": self.group.path,
             "pid": self.pid,
             "began": state.start_time(self.pid),
             "config": config,
         }
+        if self.group.unit:
+            record["unit"] = self.group.unit
         container = self.container = self.claim.publish(record)
         self._make_group()
         self.ours.say(b"grouped")
@@ -228,15 +214,17 @@ class _Creation:
 
     def _make_group(self):
         resources = self.config["linux"].get("resources") or {}
+        self.group.check_free()
+        self.grouped = True
         try:
-            self.group.make()
-            self.grouped = True
+            self.group.enter(self.pid, resources)
+            owner = groups.owner(self.config)
+            if owner is not None:
+                self.group.give(owner)
         except OSError as error:
             if os.geteuid() != 0 and not resources and not self.config["linux"].get("cgroupsPath"):
                 return  # an ordinary user, who has no group to make one in
-            raise RuntimeFailure("cannot make the control group: %s" % error) from None
-        self.group.apply(resources)
-        self.group.add(self.pid)
+            raise RuntimeFailure("cannot make the control group /%s: %s" % (self.group.path, error.strerror)) from None
 
     def _open_trees(self):
         """Bind mounts whose source has to be opened by us: with mapped owners, or from inside a user namespace."""
@@ -294,7 +282,6 @@ class _Creation:
             except (ProcessLookupError, ChildProcessError):
                 pass
         if self.grouped:
-            self.group.kill(signal.SIGKILL)
             self.group.remove()
         if self.container is not None:
             self.container.remove()

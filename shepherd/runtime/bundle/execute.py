@@ -8,7 +8,7 @@ traced or looked into by what runs inside (CVE-2016-9962), and it has no file of
 import _signal as signal  # signal itself costs an import of enum
 import os
 
-from shepherd.runtime.bundle import create, foreground, stage, state, terminal
+from shepherd.runtime.bundle import create, foreground, groups, stage, state, terminal
 from shepherd.runtime.bundle.process import Process
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -56,7 +56,7 @@ def start(request: Request) -> int:
         raise RuntimeFailure("a terminal needs --console-socket")
     process = Process(request.process, container.record["config"]["linux"].get("seccomp"), "")
     joined = _open_namespaces(container)
-    group = create.open_group(container.record["group"])
+    group = groups.of(container.record)
     console = terminal.connect(request.console_socket) if request.console_socket else request.console
     ours, theirs = stage.channel()
     joiner = _Joiner(request, process, theirs, console)
@@ -74,7 +74,7 @@ def start(request: Request) -> int:
         if not direct:
             pid = _told(ours, pid)
         try:
-            group.add(pid)
+            group.add(pid, container.record["pid"])
         except FileNotFoundError:
             if os.geteuid() == 0:
                 raise RuntimeFailure("container %s has just ended" % container.name) from None

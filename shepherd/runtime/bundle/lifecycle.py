@@ -1,9 +1,8 @@
 """What happens to a container after `create` (runtime.md, "Operations"): start, kill, delete, pause, resume, update."""
 
-import _signal as signal  # signal itself costs an import of enum
 import sys
 
-from shepherd.runtime.bundle import create, document, hooks, state
+from shepherd.runtime.bundle import create, document, groups, hooks, schema, state
 from shepherd.runtime.errors import RuntimeFailure
 
 
@@ -39,7 +38,7 @@ def kill(root: str, name: str, number: int, everything: bool = False) -> None:
     """Signal a container's first process, or all of its processes."""
     container = state.find(root, name)
     if everything:
-        create.open_group(container.record["group"]).kill(number)
+        groups.of(container.record).kill(number)
         return
     if container.status() == "stopped":
         raise RuntimeFailure("container %s is not running" % name)
@@ -68,13 +67,15 @@ def delete(root: str, name: str, force: bool = False) -> None:
 def remove(container) -> None:
     """Undo what `create` did, whatever there is of it. The container is held."""
     record = container.record
-    group = create.open_group(record["group"])
-    if record.get("paused"):
-        group.thaw()
-    state.kill_process(record)
-    if not container.wait():
-        raise RuntimeFailure("process %d of container %s does not end" % (record["pid"], container.name))
-    group.kill(signal.SIGKILL)
+    group = groups.of(record)
+    if state.alive(record):
+        if record.get("paused"):
+            group.end()  # a process that is stopped does not end
+        state.kill_process(record)
+        if not container.wait():
+            group.end()  # perhaps it has stopped itself, in a group of its own making
+            if not container.wait():
+                raise RuntimeFailure("process %d of container %s does not end" % (record["pid"], container.name))
     group.remove()
     shown = dict(container.public(), status="stopped")
     for message in hooks.run_all(record["config"], "poststop", document.dumps(shown)):
@@ -91,7 +92,7 @@ def pause(root: str, name: str) -> None:
         container.record["paused"] = True
         container.save()
         try:
-            create.open_group(container.record["group"]).freeze()
+            groups.of(container.record).freeze()
         except BaseException:
             del container.record["paused"]
             container.save()
@@ -103,22 +104,33 @@ def resume(root: str, name: str) -> None:
     with state.hold(root, name) as container:
         if not container.record.get("paused") or container.status() == "stopped":
             raise RuntimeFailure("container %s is not paused" % name)
-        create.open_group(container.record["group"]).thaw()
+        groups.of(container.record).thaw()
         del container.record["paused"]
         container.save()
 
 
 def update(root: str, name: str, resources: dict) -> None:
-    """Change limits: an object as linux.resources has it, with what is to change."""
+    """Change limits: an object as linux.resources has it, with what is to change. All of it, or nothing."""
+    schema.check(resources, schema.RESOURCES, "/linux/resources")
     with state.hold(root, name) as container:
         status = container.status()
         if status not in ("running", "created", "paused"):
             raise RuntimeFailure("container %s cannot be updated: it is %s" % (name, status))
-        create.open_group(container.record["group"]).apply(resources)
-        kept = container.record["config"]["linux"].setdefault("resources", {})
-        for controller, values in resources.items():
-            if isinstance(values, dict) and isinstance(kept.get(controller), dict):
-                kept[controller].update(values)
-            else:
-                kept[controller] = values
+        if not resources:
+            raise RuntimeFailure("no change is asked for", "say what: --memory, --cpu-quota, --pids-limit or others")
+        linux = container.record["config"]["linux"]
+        kept = _merged(linux.get("resources") or {}, resources)
+        groups.of(container.record).apply(resources, kept)
+        linux["resources"] = kept
         container.save()
+
+
+def _merged(old, new):
+    """Both as one: in objects by field, else what is new, where it is something."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    merged = dict(old)
+    for name, value in new.items():
+        if value is not None:
+            merged[name] = _merged(old.get(name), value)
+    return merged

@@ -76,6 +76,49 @@ PROCESS = {
     "execCPUAffinity": {"initial": "string", "final": "string"},
 }
 
+_RATES = [{"major!": "int64", "minor!": "int64", "rate!": "uint64"}]
+RESOURCES = {
+    "devices": [
+        {"allow!": "bool", "type": ("", "a", "b", "c"), "major": "int64", "minor": "int64", "access": "string"},
+    ],
+    "memory": {
+        "limit": "int64",
+        "reservation": "int64",
+        "swap": "int64",
+        "kernel": "int64",
+        "kernelTCP": "int64",
+        "swappiness": "uint64",
+        "disableOOMKiller": "bool",
+        "useHierarchy": "bool",
+        "checkBeforeUpdate": "bool",
+    },
+    "cpu": {
+        "shares": "uint64",
+        "quota": "int64",
+        "burst": "uint64",
+        "period": "uint64",
+        "realtimeRuntime": "int64",
+        "realtimePeriod": "uint64",
+        "cpus": "string",
+        "mems": "string",
+        "idle": "int64",
+    },
+    "pids": {"limit!": "int64"},
+    "blockIO": {
+        "weight": "uint16",
+        "leafWeight": "uint16",
+        "weightDevice": [{"major!": "int64", "minor!": "int64", "weight": "uint16", "leafWeight": "uint16"}],
+        "throttleReadBpsDevice": _RATES,
+        "throttleWriteBpsDevice": _RATES,
+        "throttleReadIOPSDevice": _RATES,
+        "throttleWriteIOPSDevice": _RATES,
+    },
+    "hugepageLimits": [{"pageSize!": "name", "limit!": "uint64"}],
+    "network": {"classID": "uint32", "priorities": [{"name!": "name", "priority!": "uint32"}]},
+    "rdma": {"*": {"hcaHandles": "uint32", "hcaObjects": "uint32"}},
+    "unified": {"*": "string"},
+}
+
 LINUX = {
     "namespaces": [
         {"type!": ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"), "path": "path"},
@@ -95,7 +138,7 @@ LINUX = {
         }
     ],
     "cgroupsPath": "string",
-    "resources": "object",
+    "resources": RESOURCES,
     "rootfsPropagation": (
         "",
         "private",

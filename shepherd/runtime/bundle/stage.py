@@ -57,7 +57,10 @@ class Channel:
 
     def hear(self) -> bytes:
         """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of."""
-        data = self._end.recv(1 << 18)
+        try:
+            data = self._end.recv(1 << 18)
+        except ConnectionResetError:  # it has closed without having read all; what it said before comes after that
+            data = self._end.recv(1 << 18)
         if data[:1] == b"E":
             raise RuntimeFailure(data[1:].decode("utf-8", "replace"))
         if len(data) == 8 and data[7] == 0xFF:  # the launcher's: the result of execve(2)

@@ -29,6 +29,7 @@ _RECORD = {
     "created!": "string",
     "owner!": "id",
     "group!": "name",
+    "unit": "name",
     "pid": "positive",
     "began": "uint64",
     "ready": "bool",

@@ -28,6 +28,11 @@ try:
 
         _type_ = "L"
 
+    class c_char_p(_ctypes._SimpleCData):  # noqa: N801
+        """char *, to bytes that have to be kept meanwhile"""
+
+        _type_ = "z"
+
     class _Function(_ctypes.CFuncPtr):
         _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
         _restype_ = c_int
@@ -56,7 +61,12 @@ try:
         raise TypeError
 except (ImportError, AttributeError, TypeError):  # another Python, or one that has changed it
     import ctypes
-    from ctypes import c_int, c_long, c_uint, c_ulong, get_errno  # noqa: F401
+    from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong, get_errno  # noqa: F401
 
     libc = ctypes.CDLL(None, use_errno=True)
     locked = ctypes.PyDLL(None, use_errno=True)
+
+
+def address(data: bytes) -> bytes:
+    """Where these bytes are, as a structure of the kernel's holds it: 64 bits. They have to be kept meanwhile."""
+    return bytes(c_char_p(data)).ljust(8, b"\0")

@@ -86,6 +86,8 @@ _SCHED_SETATTR = {"x86_64": 314, "i686": 351, "armv7l": 380, "ppc64le": 355, "s3
 _SCHED_SETATTR_GENERIC = 274
 _SECCOMP = {"x86_64": 317, "i686": 354, "armv7l": 383, "ppc64le": 358, "s390x": 348}
 _SECCOMP_GENERIC = 277
+_BPF = {"x86_64": 321, "i686": 357, "armv7l": 386, "ppc64le": 361, "s390x": 351}
+_BPF_GENERIC = 280
 # since Linux 5.1 a new call has one number everywhere
 _PIDFD_SEND_SIGNAL, _OPEN_TREE, _MOVE_MOUNT, _PIDFD_OPEN, _CLOSE_RANGE, _OPENAT2 = 424, 428, 429, 434, 436, 437
 _MOUNT_SETATTR = 442
@@ -232,6 +234,11 @@ def pidfd_open(pid: int) -> int:
 def pidfd_send_signal(descriptor: int, signal: int) -> None:
     """Signal the process that the descriptor was opened for, and no other that has its number now."""
     _checked(_call(_PIDFD_SEND_SIGNAL, descriptor, signal, 0, 0))
+
+
+def bpf(command: int, attributes) -> int:
+    """bpf(2): `attributes` are the part of union bpf_attr that the command uses, as bytes or something to write to."""
+    return _checked(_call(_BPF.get(_MACHINE, _BPF_GENERIC), command, attributes, len(attributes)))
 
 
 def ioprio_set(priority: int) -> None:

@@ -446,3 +446,85 @@ def test_links_inside_resolve_as_they_would_inside(tmp_path):
     assert (root / "not" / "there" / "deep").is_dir()
     os.close(descriptor)
     assert issubclass(RuntimeFailure, Exception)
+
+
+# 21. – 25. Control groups and devices
+
+
+def test_no_program_of_the_machines_is_told_of_an_empty_group(bundle, canary):
+    """CVE-2022-0492: also who may mount finds no release_agent, which the kernel would run outside."""
+    with_capabilities(bundle, "CAP_SYS_ADMIN")
+    bundle.process["noNewPrivileges"] = False
+    bundle.linux.pop("seccomp", None)
+    attack = f"""
+for c in $(sed -n 's/^cgroup [^ ]* cgroup //p' /proc/mounts | tr , '\\n' | grep -x '[a-z]*' | grep -vx rw); do
+    mkdir -p /tmp/$c; mount -t cgroup -o $c none /tmp/$c 2>/dev/null || continue
+    mkdir -p /tmp/$c/x; echo 1 > /tmp/$c/x/notify_on_release
+    (echo 'touch {canary}/here' > /tmp/agent; chmod 755 /tmp/agent; echo /tmp/agent > /tmp/$c/release_agent) 2>/dev/null
+    sh -c "echo \\$\\$ > /tmp/$c/x/cgroup.procs"
+    ls /tmp/$c/release_agent 2>/dev/null; rmdir /tmp/$c/x
+done
+ls /sys/fs/cgroup/*/release_agent 2>/dev/null
+unshare -Urm true 2>/dev/null
+echo end"""
+    assert bundle.output(attack) == "end\n"
+    assert os.listdir(canary) == ["secret"]
+
+
+def test_control_groups_are_not_written_to(bundle, canary):
+    """CVE-2023-25809."""
+    with_capabilities(bundle)
+    attack = "for f in /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/*/*.max /sys/fs/cgroup/cgroup.procs; do"
+    attack += " [ ! -e $f ] || (echo 1 > $f) 2>/dev/null && [ -e $f ] && echo wrote $f; done;"
+    attack += " mkdir /sys/fs/cgroup/x /sys/fs/cgroup/*/x 2>/dev/null; ls -d /sys/fs/cgroup/*/x 2>/dev/null; echo end"
+    assert bundle.output(attack) == "end\n"
+
+
+@pytest.mark.parametrize("asked", ["nothing", "all denied", "template"])
+def test_devices_of_the_machines_are_not_opened(bundle, canary, asked):
+    """A node can be made with CAP_MKNOD; to read a disk through it, or memory, or the kernel's log, is refused."""
+    with_capabilities(bundle)
+    if asked == "nothing":
+        bundle.linux.pop("resources", None)
+    else:
+        bundle.linux["resources"] = {"devices": [{"allow": False, "access": "rwm"}] if asked == "all denied" else []}
+    disks = [line.split()[:2] for line in Path("/proc/partitions").read_text().splitlines()[2:]]
+    nodes = [("b", *disk) for disk in [*disks[:3], ["8", "0"], ["7", "0"]]]
+    nodes += [("c", "1", "1"), ("c", "1", "4"), ("c", "1", "11"), ("c", "10", "200"), ("c", "10", "229")]
+    attack = "cd /tmp; "
+    for number, (kind, major, minor) in enumerate(nodes):
+        attack += f"mknod n{number} {kind} {major} {minor} || echo no node; "
+        attack += (
+            f"dd if=n{number} of=/dev/null bs=512 count=1 2>&1 | grep -q 'Operation not permitted' || echo read it; "
+        )
+        attack += f"(echo x > n{number}) 2>&1 | grep -q 'Operation not permitted' || echo wrote it; "
+    attack += "for d in null zero full random urandom tty ptmx; do [ $d = tty ] || head -c 0 /dev/$d || echo $d; done; "
+    assert bundle.output(attack + "echo end") == "end\n"
+
+
+def test_frozen_processes_are_ended_too(bundle, canary):
+    """Groups that the container has made in its own, with processes in them that it has stopped itself."""
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if one["destination"] != "/sys/fs/cgroup"]
+    bundle.mount("/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", kind="cgroup")
+    attack = """
+for d in /sys/fs/cgroup/freezer /sys/fs/cgroup/pids /sys/fs/cgroup/unified /sys/fs/cgroup; do
+    [ -e $d/cgroup.procs ] || continue
+    mkdir -p $d/a/b; sleep 1000 & echo $! > $d/a/b/cgroup.procs
+    [ ! -e $d/a/freezer.state ] || echo FROZEN > $d/a/freezer.state
+    [ ! -e $d/a/b/cgroup.freeze ] || echo 1 > $d/a/b/cgroup.freeze
+done
+touch /tmp/ready; sleep 1000"""
+    for kind in ("pid", "shared"):
+        if kind == "shared":
+            bundle.without("pid")
+        (bundle.rootfs / "tmp" / "ready").unlink(missing_ok=True)
+        bundle.process["args"] = ["sh", "-c", attack]
+        bundle.create()
+        bundle.do("start", "c")
+        deadline = time.monotonic() + 30
+        while not (bundle.rootfs / "tmp" / "ready").exists():
+            assert time.monotonic() < deadline
+        if kind == "shared":
+            bundle.do("pause", "c")
+        bundle.do("delete", "--force", "c")
+        assert bundle.traces() == []

@@ -1,8 +1,11 @@
-"""`events [--stats] [--interval SECONDS] ID`: what a container uses, as lines of JSON, until it ends."""
+"""`events [--stats] [--interval SECONDS] ID`: what a container uses, as lines of JSON, until it ends.
+
+A line of type "oom" comes between them when the kernel has ended a process of it because memory ran out.
+"""
 
 import sys
 
-from shepherd.runtime.bundle import create, document, state
+from shepherd.runtime.bundle import document, groups, state
 from shepherd.runtime.cli import oci
 from shepherd.runtime.cli.oci import options
 from shepherd.runtime.errors import RuntimeFailure
@@ -17,13 +20,24 @@ def run(chosen, words: list) -> int:
     container = state.find(oci.root(chosen), found.rest[0])
     if container.status() == "stopped":
         raise RuntimeFailure("container %s is not running" % container.name)
-    group = create.open_group(container.record["group"])
+    group = groups.of(container.record)
+    kills = group.oom_kills()
     while True:
-        line = {"type": "stats", "id": container.name, "data": group.stats()}
-        sys.stdout.write(document.dumps(line) + "\n")
-        sys.stdout.flush()
-        if found.once or container.wait(interval):
+        _say({"type": "stats", "id": container.name, "data": group.stats()})
+        if found.once:
             return 0
+        ended = container.wait(interval)
+        now = group.oom_kills()
+        if now > kills:
+            _say({"type": "oom", "id": container.name})
+        if ended:
+            return 0
+        kills = now
+
+
+def _say(event):
+    sys.stdout.write(document.dumps(event) + "\n")
+    sys.stdout.flush()
 
 
 def seconds(text: str) -> float:

@@ -29,7 +29,7 @@ def run(_chosen, words: list) -> int:
         "linux": {
             "namespaces": sorted(schema.LINUX["namespaces"][0]["type!"]),
             "capabilities": sorted(capabilities.NUMBERS),
-            "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+            "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
             "seccomp": seccomp,
             "apparmor": {"enabled": True},
             "selinux": {"enabled": True},

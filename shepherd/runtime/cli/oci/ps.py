@@ -3,7 +3,7 @@
 import sys
 import time
 
-from shepherd.runtime.bundle import create, document, state
+from shepherd.runtime.bundle import document, groups, state
 from shepherd.runtime.cli import oci
 from shepherd.runtime.cli.oci import options
 from shepherd.runtime.errors import RuntimeFailure
@@ -17,7 +17,7 @@ def run(chosen, words: list) -> int:
     if found.format not in (None, "table", "json"):
         raise RuntimeFailure("--format: should be table or json")
     container = state.find(oci.root(chosen), found.rest[0])
-    pids = sorted(set(create.open_group(container.record["group"]).processes()))
+    pids = sorted(set(groups.of(container.record).processes()))
     if found.format == "json":
         sys.stdout.write(document.dumps(pids) + "\n")
         return 0

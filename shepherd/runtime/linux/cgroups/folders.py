@@ -1,0 +1,182 @@
+"""The hierarchies of control groups that this machine has, and groups as folders in them."""
+
+import os
+import time
+
+from shepherd.runtime.linux.mounts import SHUT, Mount
+
+BASE = "/sys/fs/cgroup"
+
+
+def hierarchies() -> list:
+    """What is mounted: a list of (mount point, kind, options), options being the controllers of version 1."""
+    found = []
+    with open("/proc/self/mounts") as file:
+        for line in file:
+            _source, target, kind, options = line.split()[:4]
+            if kind == "cgroup2":
+                found.append((target, kind, []))
+            elif kind == "cgroup":
+                found.append((target, kind, [word for word in options.split(",") if word not in _GENERIC]))
+    return found
+
+
+_GENERIC = {"rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr", "clone_children", "noprefix"}
+
+
+def read(*path: str) -> str:
+    """What a file of a group says."""
+    with open(os.path.join(*path)) as file:
+        return file.read()
+
+
+def write(path: str, text: str) -> None:
+    """Tell a file of a group something: in one write, as the kernel wants it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode() or b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def make(hierarchy: tuple, path: str) -> bool:
+    """Make the group in one hierarchy, ready to take processes; whether it was missing."""
+    target, kind, names = hierarchy
+    folder = os.path.join(target, path)
+    missing = True
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        missing = False
+    except FileNotFoundError:
+        _make_all(folder)
+    if "cpuset" in names:  # also where it was there: perhaps its maker was killed right after
+        _share_processors(target, path)
+    if kind == "cgroup2":
+        _delegate(target, path)
+    return missing
+
+
+def _make_all(folder):
+    """Again where another container, the last one in them, takes the folders above away meanwhile."""
+    for _turn in range(100):
+        try:
+            return os.makedirs(folder, exist_ok=True)
+        except FileNotFoundError:
+            pass
+    return os.makedirs(folder, exist_ok=True)
+
+
+def join(path: str) -> None:
+    """Make the group where it is missing, and move this process into it."""
+    for hierarchy in hierarchies():
+        make(hierarchy, path)
+        write(os.path.join(hierarchy[0], path, "cgroup.procs"), "0")
+
+
+def expect_moves() -> None:
+    """Make the next move of a process between groups, soon after this, take a tenth of a millisecond and not seven.
+
+    The kernel lets a grace period of RCU pass before the first one and is ready for more for some time after
+    (percpu_rw_semaphore, cgroup_threadgroup_rwsem). This lets it pass while there are other things to do: a thread,
+    which only waits in the kernel, moves this process to the group where it is. What fails is left to the real move.
+    """
+    try:
+        with open("/proc/self/cgroup") as file:
+            number, names, path = file.readline().rstrip("\n").split(":", 2)
+        for target, kind, controllers in hierarchies():
+            if kind == "cgroup2" if number == "0" else set(names.split(",")) <= set(controllers):
+                import _thread
+
+                place = os.open(target + path.rstrip("/") + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+                _thread.start_new_thread(_move_to_where_it_is, (place,))
+                return
+    except (OSError, ValueError):
+        pass
+
+
+def _move_to_where_it_is(place):
+    try:
+        os.write(place, b"0")
+    except OSError:
+        pass
+    finally:
+        os.close(place)
+
+
+def _share_processors(target, path):
+    """A group of version 1's cpuset takes no process before it has processors and memory nodes: those of its parent."""
+    above = ""
+    for part in parents(path) + [path]:
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            file = os.path.join(target, part, name)
+            if not read(file).strip():
+                write(file, read(target, above, name))
+        above = part
+
+
+def _delegate(target, path):
+    """Hand the controllers of version 2 down to the group, as far as they go.
+
+    A group that has processes of its own hands none of most controllers down; a limit that needs one says so.
+    """
+    for part in [""] + parents(path):
+        control = os.path.join(target, part, "cgroup.subtree_control")
+        try:
+            missing = set(read(target, part, "cgroup.controllers").split()) - set(read(control).split())
+        except OSError:
+            continue  # above what we were given
+        for name in sorted(missing):
+            try:
+                write(control, "+" + name)
+            except OSError:
+                pass
+
+
+def parents(path: str) -> list:
+    """The groups above it, the topmost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def mounts() -> list:
+    """The mounts that show a container its own group as the root, laid out as they are on this machine."""
+    found = hierarchies()
+    if [kind for _target, kind, _names in found] == ["cgroup2"]:
+        return [Mount(BASE, "cgroup2", SHUT)]
+    table = [Mount(BASE, "tmpfs", SHUT, "mode=755")]
+    for target, kind, names in found:
+        if kind == "cgroup":
+            named = any(name.startswith("name=") for name in names)
+            options = ",".join((["none"] if named else []) + names + (["xattr"] if named else []))
+            table.append(Mount(os.path.join(BASE, os.path.basename(target)), "cgroup", SHUT, options))
+    return table
+
+
+def remove(path: str, timeout: float = 5.0, found=None, above=None) -> None:
+    """Take the group away with those below it, and its parents where they are empty. Its processes have ended.
+
+    `above` are the parents that may be taken away, all of them if not given.
+    """
+    deadline = time.monotonic() + timeout
+    for target, _kind, _names in hierarchies() if found is None else found:
+        for folder, _folders, _files in os.walk(os.path.join(target, path), topdown=False):
+            _remove_folder(folder, deadline)
+        for parent in reversed(parents(path) if above is None else above):
+            try:
+                os.rmdir(os.path.join(target, parent))
+            except OSError:
+                break  # absent, or others use it
+
+
+def _remove_folder(folder, deadline):
+    """The kernel lets go of a group a moment after its last process has ended."""
+    while True:
+        try:
+            return os.rmdir(folder)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
