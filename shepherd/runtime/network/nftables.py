@@ -87,7 +87,11 @@ class Tables:
                 parts.append(" chain {mark} { }")
             for chain, families, hook in CHAINS:
                 if family in families:
-                    fitting = [rule for rule in made if rule.chain == chain and None in (rule.family, family)]
+                    fitting = [
+                        rule
+                        for rule in made
+                        if rule.chain == chain and (family is None or rule.family in (None, family))
+                    ]
                     parts.append(" chain %s {\n  %s" % (chain, hook))
                     parts += ["  " + line(rule, family) for rule in fitting]
                     parts.append(" }")
