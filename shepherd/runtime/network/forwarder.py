@@ -71,11 +71,8 @@ def start(listeners: list, target: str, container: dict) -> int:
     if child == 0:
         try:
             os.setsid()
-            process = os.fork()  # so that its parent is nobody who has to wait for it
-            if process:
-                os.write(writer, struct.pack("=i", process))
-            else:
-                _begin(listeners, target, container)
+            if not os.fork():  # so that its parent is nobody who has to wait for it
+                _begin(listeners, target, container, writer)
         finally:
             os._exit(0)
     os.close(writer)
@@ -91,8 +88,8 @@ def start(listeners: list, target: str, container: dict) -> int:
     return struct.unpack("=i", said)[0]
 
 
-def _begin(listeners, target, container):
-    """In the new process: never returns."""
+def _begin(listeners, target, container, writer):
+    """In the new process: never returns. When it has no rights and nothing of its maker's, it says its number."""
     status = 1
     try:
         for number in range(1, signal.NSIG):
@@ -106,7 +103,7 @@ def _begin(listeners, target, container):
             watched = syscalls.pidfd_open(container["pid"])
         except OSError:
             watched = None  # before Linux 5.3: looked for now and then
-        _close_others({one.fileno() for one, _protocol, _number in listeners} | {watched})
+        _close_others({one.fileno() for one, _protocol, _number in listeners} | {watched, writer})
         null = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
@@ -115,6 +112,8 @@ def _begin(listeners, target, container):
             file.write("shepherd-ports")
         limit = _raise_limit()
         _drop_rights()
+        os.write(writer, struct.pack("=i", os.getpid()))
+        os.close(writer)
         if state.alive(container):
             Forwarder(listeners, target, watched, container, limit).run()
         status = 0
