@@ -27,8 +27,8 @@ def filtered(request, host):
 
 def drop(host, hook):
     """An administrator's firewall: nothing passes that is not allowed, and nothing is."""
-    text = f"table inet admin {{ chain everything {{ type filter hook {hook} priority 0; policy drop; iif lo accept; }} }}\n"
-    host.program("nft", "-f", "-", text=text)
+    chain = f"type filter hook {hook} priority 0; policy drop;" + ("\niif lo accept" if hook == "input" else "")
+    host.program("nft", "-f", "-", text=f"table inet admin {{\nchain everything {{\n{chain}\n}}\n}}\n")
 
 
 def test_outgoing_isolated_and_translated(filtered):
