@@ -141,7 +141,9 @@ class Host(Place):
                 netlink.set_up(netlink.links()["lo"])
         with self.netlink() as here, self.client.netlink() as there:
             here.add_bridge("lan", up=True)  # so that there is somewhere to plug the cable in
-            here.add_veth("up0", here.links()["lan"], "eth0", None, b"\x02\x00\0\0\0\x02", namespace=self.client.namespace)
+            here.add_veth(
+                "up0", here.links()["lan"], "eth0", None, b"\x02\x00\0\0\0\x02", namespace=self.client.namespace
+            )
             index, far = here.links()["lan"], there.links()["eth0"]
             for one in (self, self.client):
                 one.set("ipv6/conf/default/accept_dad", "0")

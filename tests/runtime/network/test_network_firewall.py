@@ -44,7 +44,9 @@ def test_outgoing_isolated_and_translated(filtered):
     assert not passes(one, two, two.address("other"), host)
     assert not passes(three, host.client, CLIENT, host)
     with three.netlink() as netlink:
-        netlink.add_default_route(json.loads(host.runtime("network", "inspect", "back").stdout)[0]["IPAM"]["Config"][0]["Gateway"])
+        netlink.add_default_route(
+            json.loads(host.runtime("network", "inspect", "back").stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+        )
     assert not passes(three, host.client, CLIENT, host)
     assert not passes(three, host, UPLINK, host)
     with four.listen(80) as server:
@@ -90,15 +92,14 @@ def test_with_neither_nothing_is_forwarded(host):
 def test_a_hosts_firewall_that_drops_input_drops_what_is_published(host):
     """moby#4737: other engines' published ports come past the rules of ufw and of people."""
     web = host.box("web", ports=["0.0.0.0:8080:80", "0.0.0.0:5353:53/udp"])
-    with web.listen(53, kind=socket.SOCK_DGRAM) as server:
-        with host.client.open(socket.SOCK_DGRAM) as client:
-            client.sendto(b"before", (UPLINK, 5353))
-            assert server.recv(100) == b"before"
-            drop(host, "input")
-            client.sendto(b"canary", (UPLINK, 5353))
-            with host.open(socket.SOCK_DGRAM) as control:
-                control.sendto(b"control", ("127.0.0.1", 5353))
-                assert server.recv(100) == b"control"
+    with web.listen(53, kind=socket.SOCK_DGRAM) as server, host.client.open(socket.SOCK_DGRAM) as client:
+        client.sendto(b"before", (UPLINK, 5353))
+        assert server.recv(100) == b"before"
+        drop(host, "input")
+        client.sendto(b"canary", (UPLINK, 5353))
+        with host.open(socket.SOCK_DGRAM) as control:
+            control.sendto(b"control", ("127.0.0.1", 5353))
+            assert server.recv(100) == b"control"
     assert "policy drop" in host.rules()
 
 

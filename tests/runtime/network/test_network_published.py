@@ -277,7 +277,9 @@ def test_udp_before_anybody_listens(host):
 def test_the_process_has_no_rights_and_nothing_of_its_makers(host):
     host.box("web", ports=["8080:80"])
     (pid,) = host.forwarders()
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+    )
     assert status["Uid"].split() == ["65534"] * 4 and status["Gid"].split() == ["65534"] * 4
     assert status["Groups"].strip() == "" and int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0
     assert status["NoNewPrivs"] == "1" and status["PPid"] != str(os.getpid())
