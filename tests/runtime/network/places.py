@@ -5,6 +5,7 @@ Sockets are made inside a namespace and used from the test: `place.open()` talks
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import select
@@ -25,6 +26,7 @@ CHECKOUT = Path(__file__).parents[3]
 UPLINK, CLIENT = "198.51.100.1", "198.51.100.2"  # RFC 5737
 UPLINK6, CLIENT6 = "2001:db8:1::1", "2001:db8:1::2"
 PATIENCE = 20.0
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a namespace that nobody is connected to
 
 
 def fork(function: Any) -> int:
@@ -51,10 +53,8 @@ class Place:
             os.close(ours)
             for number in range(3, 64):
                 if number != theirs:
-                    try:
+                    with contextlib.suppress(OSError):
                         os.close(number)
-                    except OSError:
-                        pass
             os.write(theirs, b"+")
             os.close(theirs)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -88,7 +88,7 @@ class Place:
         made.settimeout(PATIENCE)
         return made
 
-    def listen(self, port: int, address: str = "0.0.0.0", kind: int = socket.SOCK_STREAM) -> socket.socket:
+    def listen(self, port: int, address: str = EVERYWHERE, kind: int = socket.SOCK_STREAM) -> socket.socket:
         made = self.open(kind, socket.AF_INET6 if ":" in address else socket.AF_INET)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if ":" in address:
@@ -173,14 +173,15 @@ class Host(Place):
         with os.fdopen(reader, "rb") as file:
             said = file.read()
         os.waitpid(child, 0)
-        good, value = pickle.loads(said)
+        good, value = pickle.loads(said)  # noqa: S301 - of our own child
         if not good:
             raise value
         return value
 
     def runtime(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """The command line on this host."""
-        program = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from shepherd.runtime.cli import main; sys.exit(main())"
+        program = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
+        program += "from shepherd.runtime.cli import main; sys.exit(main())"
         environment = {**os.environ, **self.environment, "SHEPHERD_RUNTIME_ROOT": str(self.root)}
         argv = [sys.executable, "-I", "-S", "-c", program, *words]
         return self.program(*argv, check=check, env=environment, stdin=None)
@@ -200,9 +201,9 @@ class Host(Place):
         here = os.fstat(self.namespace).st_ino
         for entry in os.listdir("/proc"):
             try:
-                if entry.isdigit() and Path(f"/proc/{entry}/comm").read_text() == "shepherd-ports\n":
-                    if os.stat(f"/proc/{entry}/ns/net").st_ino == here:
-                        found.append(int(entry))
+                ours = entry.isdigit() and Path(f"/proc/{entry}/comm").read_text() == "shepherd-ports\n"
+                if ours and os.stat(f"/proc/{entry}/ns/net").st_ino == here:
+                    found.append(int(entry))
             except OSError:
                 continue
         return found
@@ -297,15 +298,14 @@ def passes(sender: Place, receiver: Place, address: str, control: Place, port: i
     nobody has to wait for what does not come.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with receiver.listen(port, "::" if ":" in address else "0.0.0.0", socket.SOCK_DGRAM) as server:
-        with sender.open(socket.SOCK_DGRAM, family) as one, control.open(socket.SOCK_DGRAM, family) as two:
-            try:
-                one.sendto(b"canary", (address, towards or port))
-            except OSError:
-                return False  # no route, or forbidden at once
-            own = control_address(receiver, control, family)
-            two.sendto(b"control", (own, port))
-            return server.recv(100) == b"canary"
+    server = receiver.listen(port, "::" if ":" in address else EVERYWHERE, socket.SOCK_DGRAM)
+    with server, sender.open(socket.SOCK_DGRAM, family) as one, control.open(socket.SOCK_DGRAM, family) as two:
+        try:
+            one.sendto(b"canary", (address, towards or port))
+        except OSError:
+            return False  # no route, or forbidden at once
+        two.sendto(b"control", (control_address(receiver, control, family), port))
+        return server.recv(100) == b"canary"
 
 
 def control_address(receiver: Place, control: Place, family: int) -> str:

@@ -7,7 +7,7 @@ import shutil
 import socket
 
 import pytest
-from places import CLIENT, UPLINK, Place, exchange, passes
+from places import CLIENT, EVERYWHERE, UPLINK, Place, exchange, passes
 
 from shepherd.runtime.network import attach, iptables, nftables, rules
 
@@ -213,7 +213,7 @@ def test_both_languages_say_the_same_rules():
     ]  # fmt: skip
     ports = [
         {"address": address, "host": 8080, "container": 80, "protocol": "tcp"}
-        for address in ("0.0.0.0", "::", "127.0.0.1", "198.51.100.1")
+        for address in (EVERYWHERE, "::", "127.0.0.1", "198.51.100.1")
     ]
     containers = [{"networks": {"a": {"address": "10.1.0.2", "address6": "fd00::2"}}, "ports": ports}]
     made = rules.make(networks, containers, ["ipv4"])

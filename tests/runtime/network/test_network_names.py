@@ -24,7 +24,8 @@ class Inside:
     """A shell where a container's files are mounted, and that stays there while they change."""
 
     def __init__(self, box):
-        script = 'mount --make-rprivate /; for name in hosts resolv.conf hostname; do mount --bind "$0/$name" /etc/$name; done; exec sh'
+        script = "mount --make-rprivate /; "
+        script += 'for name in hosts resolv.conf hostname; do mount --bind "$0/$name" /etc/$name; done; exec sh'
         words = ["nsenter", f"--net=/proc/{box.pid}/ns/net", "unshare", "--mount", "sh", "-c", script, str(box.folder)]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -215,7 +216,8 @@ def resolver(monkeypatch, tmp_path, text, upstream=None, **options):
 
 
 def test_resolvers_of_the_host(monkeypatch, tmp_path):
-    text = "# of the host\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nsearch a.org b.org\noptions ndots:2\n"
+    text = "# of the host\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\n"
+    text += "search a.org b.org\noptions ndots:2\n"
     assert resolver(monkeypatch, tmp_path, text) == "nameserver 192.0.2.1\nsearch a.org b.org\noptions ndots:2\n"
     stub = "nameserver 127.0.0.53\noptions edns0\n"
     assert resolver(monkeypatch, tmp_path, stub, "nameserver 192.0.2.9\n") == "nameserver 192.0.2.9\n"

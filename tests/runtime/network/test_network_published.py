@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from places import CLIENT, CLIENT6, PATIENCE, UPLINK, UPLINK6, eventually, exchange, receive
+from places import CLIENT, CLIENT6, EVERYWHERE, PATIENCE, UPLINK, UPLINK6, eventually, exchange, receive
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.network import attach
@@ -56,7 +56,7 @@ def test_one_address_of_the_host(host):
         exchange(host.client.connect(UPLINK, 8080), server)
         with pytest.raises(ConnectionRefusedError):
             host.connect("127.0.0.1", 8080)
-    with pytest.raises(RuntimeFailure, match="cannot publish 192.0.2.1:8081:80/tcp"):
+    with pytest.raises(RuntimeFailure, match=r"cannot publish 192\.0\.2\.1:8081:80/tcp"):
         host.box("other", ports=["192.0.2.1:8081:80"])
 
 
@@ -129,7 +129,7 @@ def test_a_broken_connection_is_broken_at_the_other_end(host):
 def test_much_in_both_directions_at_once(host):
     """Every byte, in order, however unevenly the two ends read."""
     web = host.box("web", ports=["8080:80"])
-    chance = random.Random(5)
+    chance = random.Random(5)  # noqa: S311 - any bytes will do
     data = [chance.randbytes(1 << 20) * 16, chance.randbytes(1 << 20) * 16]
     digests: dict[int, str] = {}
 
@@ -139,7 +139,7 @@ def test_much_in_both_directions_at_once(host):
 
     def take(connection, which):
         hasher = hashlib.sha256()
-        size = random.Random(which)
+        size = random.Random(which)  # noqa: S311 - likewise
         while part := connection.recv(size.randrange(1, 200000)):
             hasher.update(part)
         digests[which] = hasher.hexdigest()
@@ -149,8 +149,13 @@ def test_much_in_both_directions_at_once(host):
         connection.settimeout(PATIENCE)
         threads = [
             threading.Thread(target=work, args=arguments)
-            for work, arguments in ((send, (client, 0)), (take, (connection, 0)), (send, (connection, 1)), (take, (client, 1)))
-        ]  # fmt: skip
+            for work, arguments in (
+                (send, (client, 0)),
+                (take, (connection, 0)),
+                (send, (connection, 1)),
+                (take, (client, 1)),
+            )
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -220,7 +225,7 @@ def test_more_connections_than_descriptors(host):
     assert host.forwarders() == [pid]
 
 
-@pytest.mark.parametrize("address, asked", [("0.0.0.0", UPLINK), ("127.0.0.1", "127.0.0.1"), ("[::]", UPLINK6)])
+@pytest.mark.parametrize("address, asked", [(EVERYWHERE, UPLINK), ("127.0.0.1", "127.0.0.1"), ("[::]", UPLINK6)])
 def test_udp(host, address, asked):
     web = host.box("web", ports=[f"{address}:5353:53/udp"])
     place = host if asked == "127.0.0.1" else host.client
@@ -245,24 +250,25 @@ def test_udp_answers_come_from_the_address_that_was_asked(host):
     with host.netlink() as netlink:
         netlink.add_address(netlink.links()["lan"], "198.51.100.50", 24)
     web = host.box("web", ports=["0.0.0.0:5353:53/udp"])
-    with web.listen(53, kind=socket.SOCK_DGRAM) as server:
-        with host.client.connect("198.51.100.50", 5353, socket.SOCK_DGRAM) as client:
-            client.send(b"question")
-            data, sender = server.recvfrom(100)
-            server.sendto(data, sender)
-            assert client.recv(100) == b"question"
+    with (
+        web.listen(53, kind=socket.SOCK_DGRAM) as server,
+        host.client.connect("198.51.100.50", 5353, socket.SOCK_DGRAM) as client,
+    ):
+        client.send(b"question")
+        data, sender = server.recvfrom(100)
+        server.sendto(data, sender)
+        assert client.recv(100) == b"question"
 
 
 def test_udp_large_and_empty_packets(host):
     web = host.box("web", ports=["5353:53/udp"])
-    with web.listen(53, kind=socket.SOCK_DGRAM) as server:
-        with host.connect("127.0.0.1", 5353, socket.SOCK_DGRAM) as client:
-            for size in (0, 1, 1472, 9000, 65507):
-                client.send(bytes(size))
-                data, sender = server.recvfrom(70000)
-                assert len(data) == size
-                server.sendto(data, sender)
-                assert len(client.recv(70000)) == size
+    with web.listen(53, kind=socket.SOCK_DGRAM) as server, host.connect("127.0.0.1", 5353, socket.SOCK_DGRAM) as client:
+        for size in (0, 1, 1472, 9000, 65507):
+            client.send(bytes(size))
+            data, sender = server.recvfrom(70000)
+            assert len(data) == size
+            server.sendto(data, sender)
+            assert len(client.recv(70000)) == size
 
 
 def test_udp_before_anybody_listens(host):
@@ -306,10 +312,12 @@ def test_it_is_started_again_where_it_was_killed(host):
     assert len(host.forwarders()) == 1
     with web.listen(80) as server:
         exchange(host.connect("127.0.0.1", 8080), server)
-    with web.listen(53, kind=socket.SOCK_DGRAM) as server:
-        with host.connect("127.0.0.1", ports[1]["host"], socket.SOCK_DGRAM) as client:
-            client.send(b"question")
-            assert server.recv(100) == b"question"
+    with (
+        web.listen(53, kind=socket.SOCK_DGRAM) as server,
+        host.connect("127.0.0.1", ports[1]["host"], socket.SOCK_DGRAM) as client,
+    ):
+        client.send(b"question")
+        assert server.recv(100) == b"question"
     web.detach()
     assert not host.forwarders()
 
@@ -338,13 +346,15 @@ def test_the_kernels_translation_keeps_the_clients_address(host):
             assert exchange(place.connect(address, 8080), server)[0] == gateway
     with web.listen(80, "::") as server:
         assert exchange(host.client.connect(UPLINK6, 8080), server)[0] == CLIENT6
-    with web.listen(53, kind=socket.SOCK_DGRAM) as server:
-        with host.client.connect(UPLINK, 5353, socket.SOCK_DGRAM) as client:
-            client.send(b"question")
-            data, sender = server.recvfrom(100)
-            assert sender[0] == CLIENT
-            server.sendto(data, sender)
-            assert client.recv(100) == b"question"
+    with (
+        web.listen(53, kind=socket.SOCK_DGRAM) as server,
+        host.client.connect(UPLINK, 5353, socket.SOCK_DGRAM) as client,
+    ):
+        client.send(b"question")
+        data, sender = server.recvfrom(100)
+        assert sender[0] == CLIENT
+        server.sendto(data, sender)
+        assert client.recv(100) == b"question"
     assert "dport 8081" not in host.rules(), "127.0.0.1 stays the process's"
     web.detach()
     assert "dport 8080" not in host.rules()
