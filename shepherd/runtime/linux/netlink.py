@@ -86,6 +86,13 @@ def messages(data: bytes) -> list:
     return found
 
 
+def _fields(layout, body):
+    """What an answer begins with."""
+    if len(body) < layout.size:
+        raise OSError(errno.EBADMSG, "an answer by netlink is cut short")
+    return layout.unpack_from(body)
+
+
 def packed(address: str) -> tuple:
     """Family and bytes of an IPv4 or IPv6 address in digits."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -146,23 +153,23 @@ class Netlink:
         """Interfaces: a dict of name to index."""
         found = {}
         for answer in self.request(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0), NLM_F_DUMP):
-            index = _LINK.unpack_from(answer)[2]
-            name = attributes(answer[_LINK.size :])[IFLA_IFNAME]
-            found[name.rstrip(b"\0").decode()] = index
+            index = _fields(_LINK, answer)[2]
+            name = attributes(answer[_LINK.size :]).get(IFLA_IFNAME, b"")
+            found[os.fsdecode(name.rstrip(b"\0"))] = index
         return found
 
     def networks(self) -> list:
         """IPv4 networks that addresses and routes of this machine name: a list of (address, prefix length)."""
         found = []
         for answer in self.request(RTM_GETADDR, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0), NLM_F_DUMP):
-            prefix = _ADDRESS.unpack_from(answer)[1]
-            value = attributes(answer[_ADDRESS.size :]).get(IFA_ADDRESS)
-            if value:
+            prefix = _fields(_ADDRESS, answer)[1]
+            value = attributes(answer[_ADDRESS.size :]).get(IFA_ADDRESS, b"")
+            if len(value) == 4:
                 found.append((socket.inet_ntoa(value), prefix))
         for answer in self.request(RTM_GETROUTE, _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0), NLM_F_DUMP):
-            prefix = _ROUTE.unpack_from(answer)[1]
-            value = attributes(answer[_ROUTE.size :]).get(RTA_DST)
-            if value:
+            prefix = _fields(_ROUTE, answer)[1]
+            value = attributes(answer[_ROUTE.size :]).get(RTA_DST, b"")
+            if len(value) == 4:
                 found.append((socket.inet_ntoa(value), prefix))
         return found
 
@@ -170,12 +177,13 @@ class Netlink:
         """One interface, as (index, its address on the wire); None where there is none of this name."""
         body = _LINK.pack(0, 0, 0, 0, 0) + attribute(IFLA_IFNAME, name)
         try:
-            answer = self.request(RTM_GETLINK, body)[0]
+            answers = self.request(RTM_GETLINK, body)
         except OSError as error:
             if error.errno != errno.ENODEV:
                 raise
             return None
-        return _LINK.unpack_from(answer)[2], attributes(answer[_LINK.size :]).get(IFLA_ADDRESS, b"")
+        answer = answers[0] if answers else b""
+        return _fields(_LINK, answer)[2], attributes(answer[_LINK.size :]).get(IFLA_ADDRESS, b"")
 
     def add_bridge(self, name: str, hardware=None, mtu=None, up: bool = True) -> None:
         """A bridge, up. With `hardware` (six bytes) its address does not change with what is plugged in."""

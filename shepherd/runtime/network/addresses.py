@@ -6,6 +6,14 @@ from shepherd.runtime.errors import RuntimeFailure
 
 INET, INET6 = socket.AF_INET, socket.AF_INET6
 BITS = {INET: 32, INET6: 128}
+_DIGITS = frozenset("0123456789")
+
+
+def number_of(text: str, most: int) -> int:
+    """A number in plain digits, of 0 to `most`. Raises ValueError."""
+    if not 0 < len(text) <= len(str(most)) or not _DIGITS.issuperset(text) or int(text) > most:
+        raise ValueError(text)
+    return int(text)
 
 
 def parse(text: str) -> tuple:
@@ -40,12 +48,12 @@ class Subnet:
     def parse(cls, text: str) -> "Subnet":
         """`10.1.0.0/24`, `fd00::/64`. Raises RuntimeFailure, also where there are bits beyond the prefix."""
         address, slash, length = text.partition("/")
-        if not slash or not (length.isdigit() and len(length) <= 3):
-            raise RuntimeFailure("%s is no subnet" % ascii(text)[:80], "such as 10.1.0.0/24 or fd00:1::/64")
-        family, number = parse(address)
-        if int(length) > BITS[family]:
-            raise RuntimeFailure("%s is no subnet: the prefix is longer than the address" % text)
-        subnet = cls(family, number, int(length))
+        family, number = parse(address) if slash else (INET, 0)
+        try:
+            prefix = number_of(length, BITS[family])
+        except ValueError:
+            raise RuntimeFailure("%s is no subnet" % ascii(text)[:80], "such as 10.1.0.0/24 or fd00:1::/64") from None
+        subnet = cls(family, number, prefix)
         if subnet.base != number:
             raise RuntimeFailure("%s is no subnet" % text, "the network with this address is %s" % subnet)
         return subnet

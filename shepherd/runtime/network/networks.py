@@ -124,8 +124,11 @@ def _check_options(options):
             raise RuntimeFailure("no such option of a network: %s" % ascii(name)[:80], "one of: " + ", ".join(OPTIONS))
         if OPTIONS[name] and value not in OPTIONS[name]:
             raise RuntimeFailure("%s: should be %s" % (name, " or ".join(OPTIONS[name])))
-    mtu = options.get("com.docker.network.driver.mtu", "1500")
-    if not (mtu.isdigit() and len(mtu) <= 5 and 68 <= int(mtu) <= 65535):
+    try:
+        small = addresses.number_of(options.get("com.docker.network.driver.mtu", "1500"), 65535) < 68
+    except ValueError:
+        small = True
+    if small:
         raise RuntimeFailure("com.docker.network.driver.mtu: should be a number of bytes from 68 to 65535")
     if _PREFIX + "name" in options:
         name = records.check_name(options[_PREFIX + "name"], "an interface")

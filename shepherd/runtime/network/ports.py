@@ -96,18 +96,12 @@ def _split(text, word):
 def _range(text, word):
     first, dash, last = text.partition("-")
     try:
-        numbers = [_number(first), _number(last) if dash else _number(first)]
+        numbers = [addresses.number_of(one, 65535) for one in (first, last if dash else first)]
     except ValueError:
         raise _wrong(word) from None
-    if not 0 < numbers[0] <= numbers[1] < 65536:
+    if not 0 < numbers[0] <= numbers[1]:
         raise _wrong(word)
     return numbers
-
-
-def _number(text):
-    if not text.isdigit() or len(text) > 5:
-        raise ValueError
-    return int(text)
 
 
 def _wrong(word):
