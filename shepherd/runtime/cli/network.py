@@ -107,7 +107,7 @@ def _rm(parser, arguments):
     parser.add_argument("-f", "--force", action="store_true", help="it is no error where one is not there")
     options = parser.parse_args(arguments)
 
-    from shepherd.runtime.network import attach, networks, shown
+    from shepherd.runtime.network import networks, release, shown
     from shepherd.runtime.network.records import Records
 
     kept = Records()
@@ -116,7 +116,7 @@ def _rm(parser, arguments):
         try:
             if text in (networks.DEFAULT,) + shown.PSEUDO:
                 raise RuntimeFailure("network %s is part of the runtime and stays" % text)
-            attach.remove_network(kept, networks.find(kept, text))
+            release.remove_network(kept, networks.find(kept, text))
             sys.stdout.write(text + "\n")
         except RuntimeFailure as error:
             if options.force and error.message.startswith("no such network"):
@@ -141,19 +141,19 @@ def _prune(parser, arguments):
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 0
 
-    from shepherd.runtime.network import attach, networks, shown
+    from shepherd.runtime.network import attach, networks, release, shown
     from shepherd.runtime.network.records import Records
 
     kept = Records()
     attach.sweep()
     removed = []
     for one in kept.networks():
-        if one["name"] == networks.DEFAULT or attach.users(kept, one):
+        if one["name"] == networks.DEFAULT or release.users(kept, one):
             continue
         if not shown.matches(one, _filters(options.filter)):
             continue
         try:
-            attach.remove_network(kept, one)
+            release.remove_network(kept, one)
             removed.append(one["name"])
         except RuntimeFailure:
             continue  # somebody came meanwhile

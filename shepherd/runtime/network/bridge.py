@@ -149,17 +149,19 @@ def prepare(namespace: int, inside: Netlink) -> None:
     inside.set_up(inside.link("lo")[0])
 
 
-def unplug(record, shown: dict, netlink: Netlink) -> None:
-    """Take a cable away, and what the host knows of its other end. `record`: the network's, None if it is gone."""
-    link = netlink.link(shown["link"])
+def unplug(record, interface: str, addresses: list, netlink: Netlink) -> None:
+    """Take a cable away by our end of it, and what the host knows of the other: who has these `addresses`.
+
+    `record`: the network's, None if it is gone.
+    """
+    link = netlink.link(interface)
     if link is not None:
         netlink.delete(link[0])
     bridge = netlink.link(record["bridge"]) if record is not None else None
     if bridge is not None:
-        for address in (shown["address"], shown.get("address6")):
-            if address:
-                try:
-                    netlink.delete_neighbour(bridge[0], address)
-                except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EINVAL):
-                        raise
+        for address in addresses:
+            try:
+                netlink.delete_neighbour(bridge[0], address)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ENODEV, errno.EINVAL):
+                    raise

@@ -60,35 +60,34 @@ def bind(port) -> tuple:
     raise RuntimeFailure("cannot publish %r: %s" % (port, said.strerror), hint)
 
 
-def start(listeners: list, target: str, container: dict) -> int:
-    """Start the process and return its pid.
+def start(listeners: list, target: str, container: dict, keep) -> None:
+    """Start the process. It serves nothing before `keep(pid)` has returned, and ends where that does not happen.
 
-    `listeners`: (socket, protocol, the container's port); the sockets are closed here. `target`: the container's
-    address. `container`: its first process, with pid and began.
+    `listeners`: (socket, protocol, the container's port). `target`: the container's address. `container`: its first
+    process, with pid and began.
     """
-    reader, writer = os.pipe()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
     if child == 0:
         try:
             os.setsid()
             if not os.fork():  # so that its parent is nobody who has to wait for it
-                _begin(listeners, target, container, writer)
+                _begin(listeners, target, container, theirs)
         finally:
             os._exit(0)
-    os.close(writer)
+    theirs.close()
     try:
-        said = os.read(reader, 4)
-    finally:
-        os.close(reader)
         os.waitpid(child, 0)
-        for one, _protocol, _number in listeners:
-            one.close()
-    if len(said) != 4:
-        raise RuntimeFailure("cannot start the process that publishes ports")
-    return struct.unpack("=i", said)[0]
+        said = ours.recv(4)
+        if len(said) != 4:
+            raise RuntimeFailure("cannot start the process that publishes ports")
+        keep(struct.unpack("=i", said)[0])
+        ours.send(b"+")
+    finally:
+        ours.close()
 
 
-def _begin(listeners, target, container, writer):
+def _begin(listeners, target, container, channel):
     """In the new process: never returns. When it has no rights and nothing of its maker's, it says its number."""
     status = 1
     try:
@@ -103,7 +102,7 @@ def _begin(listeners, target, container, writer):
             watched = syscalls.pidfd_open(container["pid"])
         except OSError:
             watched = None  # before Linux 5.3: looked for now and then
-        _close_others({one.fileno() for one, _protocol, _number in listeners} | {watched, writer})
+        _close_others({one.fileno() for one, _protocol, _number in listeners} | {watched, channel.fileno()})
         null = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
@@ -112,9 +111,10 @@ def _begin(listeners, target, container, writer):
             file.write("shepherd-ports")
         limit = _raise_limit()
         _drop_rights()
-        os.write(writer, struct.pack("=i", os.getpid()))
-        os.close(writer)
-        if state.alive(container):
+        channel.send(struct.pack("=i", os.getpid()))
+        told = channel.recv(1)
+        channel.close()
+        if told and state.alive(container):
             Forwarder(listeners, target, watched, container, limit).run()
         status = 0
     finally:

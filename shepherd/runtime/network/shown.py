@@ -2,7 +2,7 @@
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.network import networks, records
-from shepherd.runtime.network.attach import users
+from shepherd.runtime.network.release import users
 
 PSEUDO = ("host", "none")
 

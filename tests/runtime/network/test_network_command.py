@@ -17,7 +17,8 @@ def inspect(host, *names):
 
 
 def test_create_inspect_and_list(host):
-    words = ["--subnet", "10.5.0.0/16", "--gateway", "10.5.0.254", "--ip-range", "10.5.1.0/24", "--ipv6", "--subnet", "fd00:5::/64"]
+    words = ["--subnet", "10.5.0.0/16", "--gateway", "10.5.0.254", "--ip-range", "10.5.1.0/24"]
+    words += ["--ipv6", "--subnet", "fd00:5::/64"]
     words += ["--label", "tier=front", "--label", "plain", "-o", "shepherd.publish=nat"]
     identity = host.runtime("network", "create", *words, "front").stdout.strip()
     assert len(identity) == 64
