@@ -38,9 +38,9 @@ def set_kernel(settings: dict, interface: str = "") -> None:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.EROFS):
+            if error.errno == errno.ENOENT:
                 continue
-            raise
+            raise  # read-only, say: what is not safe is not connected
         try:
             os.write(descriptor, value.encode())
         finally:
@@ -110,7 +110,7 @@ class Plug:
             "address": addresses[networks.INET],
             "prefix": int(ipv4["subnet"].partition("/")[2]),
             "gateway": "" if record["internal"] else ipv4["gateway"],
-            "mac": (hardware or hardware_of(addresses[networks.INET])).hex(),
+            "mac": ":".join("%02x" % byte for byte in hardware or hardware_of(addresses[networks.INET])),
             "aliases": names,
         }
         if ipv6 is not None:
@@ -121,7 +121,7 @@ class Plug:
     def connect(self, namespace: int, index: int, netlink: Netlink, inside: Netlink, default: bool) -> None:
         """Lay the cable. `index`: the bridge's; `default`: the way out of the container is by this network."""
         shown, record = self.shown, self.record
-        hardware = bytes.fromhex(shown["mac"])
+        hardware = bytes.fromhex(shown["mac"].replace(":", ""))
         mtu = mtu_of(record)
         netlink.add_veth(shown["link"], index, shown["interface"], None, hardware, namespace=namespace, mtu=mtu)
         set_kernel({"ipv6/conf/%s/disable_ipv6": "1"}, shown["link"])

@@ -28,7 +28,7 @@ def apply(kept: records.Records) -> None:
     needed = [family for family in SWITCHES if any(family == "ipv4" or len(one["subnets"]) > 1 for one in open_ones)]
     ours = _ours(kept)
     missing = [family for family in needed if _read(SWITCHES[family]) == "0"]
-    translated = any(networks.option(one, "publish", "forwarder") == "nat" for one in open_ones)
+    translated = any(networks.is_translated(one) for one in open_ones)
     containers = [one for one in kept.containers() if one.get("ports")] if translated else []
     # the rules come first: at no moment does the host pass on what they would drop
     backend.apply(rules.make(found, containers, ours + missing))

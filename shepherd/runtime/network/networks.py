@@ -40,6 +40,11 @@ def option(record: dict, name: str, default: str) -> str:
     raise KeyError(name)
 
 
+def is_translated(record: dict) -> bool:
+    """Whether the kernel itself passes on what comes to ports that are published on it (shepherd.publish=nat)."""
+    return not record["internal"] and option(record, "publish", "forwarder") == "nat"
+
+
 def subnet(record: dict, family: int):
     """The network's entry in `subnets` of that family, or None."""
     for entry in record["subnets"]:

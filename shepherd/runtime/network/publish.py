@@ -28,7 +28,7 @@ def publish(kept: records.Records, record: dict, wanted: list) -> None:
     finally:
         for opened, _protocol, _number in listeners:
             opened.close()
-    if any(_translates(kept, name) for name in record["networks"]):
+    if any(networks.is_translated(one) for one in filter(None, map(kept.network, record["networks"]))):
         forwarding.apply(kept)
 
 
@@ -42,11 +42,6 @@ def publish_again(kept: records.Records, record: dict) -> None:
         publish(kept, record, wanted)
     except RuntimeFailure:
         record["ports"] = before  # somebody has the port now: the next sweep tries again
-
-
-def _translates(kept, name):
-    network = kept.network(name)
-    return network is not None and networks.option(network, "publish", "forwarder") == "nat"
 
 
 def _target(kept, record):

@@ -90,15 +90,18 @@ class Records:
         _empty(grave)
 
     def clear(self) -> None:
-        """Take away what was never finished. To be called with the lock."""
+        """Take away what was never finished, or is no record after a power cut. To be called with the lock."""
         for name in os.listdir(self.folder):
             if name.startswith((".new-", ".gone-")):
                 _empty(self.path(name))
+        for name in os.listdir(self.path(".containers")):
+            if not name.endswith(".json") or self.container(name[: -len(".json")]) is None:
+                os.unlink(self.path(".containers", name))
 
     # addresses
 
-    def leases(self, name: str) -> dict:
-        """Addresses of a network that are taken, as a set."""
+    def leases(self, name: str) -> set:
+        """Addresses of a network that are taken."""
         try:
             return set(os.listdir(self.path(name, "leases")))
         except FileNotFoundError:
@@ -132,13 +135,17 @@ class Records:
     # containers
 
     def container(self, identity: str):
-        """Where a container is plugged in; None where it is not known."""
-        return self._read(self._container(identity))
+        """Where a container is plugged in; None where it is not known, or the record is damaged: it is dead then."""
+        try:
+            found = self._read(self._container(identity))
+        except RuntimeFailure:
+            return None
+        return found if isinstance(found, dict) and found.get("container") == identity else None
 
     def containers(self) -> list:
         """The records of all containers."""
         names = sorted(name for name in os.listdir(self.path(".containers")) if name.endswith(".json"))
-        found = [self._read(self.path(".containers", name)) for name in names]
+        found = [self.container(name[: -len(".json")]) for name in names]
         return [record for record in found if record is not None]
 
     def save_container(self, record: dict) -> None:

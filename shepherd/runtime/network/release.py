@@ -35,7 +35,7 @@ def release(kept: records.Records, container_id: str) -> None:
                     found.append(network)
     hosts.Neighbours(kept, {container_id: None}).write(found)
     kept.remove_container(container_id)
-    if any(networks.option(one, "publish", "forwarder") == "nat" for one in found):
+    if any(networks.is_translated(one) for one in found):
         forwarding.apply(kept)
 
 

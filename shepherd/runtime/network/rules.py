@@ -76,7 +76,7 @@ def _translations(container, found):
     """New destinations for what is published by a network with shepherd.publish=nat."""
     for name, place in container["networks"].items():
         network = next((one for one in found if one["name"] == name), None)
-        if network is None or network["internal"] or networks.option(network, "publish", "forwarder") != "nat":
+        if network is None or not networks.is_translated(network):
             continue
         for port in container.get("ports") or []:
             family = INET6 if ":" in port["address"] else INET
@@ -136,15 +136,12 @@ def run(words: list, text: str = "") -> str:
     """Run a program of the host's with `text` on its standard input. Raises RuntimeFailure with what it said."""
     import subprocess
 
-    done = subprocess.run(
-        words,
-        input=text.encode("ascii"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-        cwd="/",
-        timeout=60,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(words, input=text.encode("ascii"), env=environment, cwd="/", timeout=60, **pipes)
+    except subprocess.TimeoutExpired:
+        raise RuntimeFailure("%s has not ended after a minute" % os.path.basename(words[0])) from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise RuntimeFailure("%s failed: %s" % (os.path.basename(words[0]), said[0] if said else done.returncode))

@@ -111,11 +111,10 @@ def _containers(kept, record):
 
 
 def _endpoint(container, place):
-    mac = place.get("mac", "")
     return {
         "Name": container["name"],
         "EndpointID": place.get("endpoint", ""),
-        "MacAddress": ":".join(mac[number : number + 2] for number in range(0, len(mac), 2)),
+        "MacAddress": place.get("mac", ""),
         "IPv4Address": "%s/%d" % (place["address"], place["prefix"]) if place else "",
         "IPv6Address": "%s/%d" % (place["address6"], place["prefix6"]) if place.get("address6") else "",
     }

@@ -20,7 +20,7 @@ def test_a_container_gets_an_address_and_talks_to_the_host_and_outside(host):
     web = host.box("web")
     shown = web.attached["networks"]["bridge"]
     assert shown["address"] == "10.209.0.2" and shown["prefix"] == 16 and shown["gateway"] == "10.209.0.1"
-    assert shown["mac"] == "02420ad10002"
+    assert shown["mac"] == "02:42:0a:d1:00:02"
     assert web.interfaces() == ["eth0", "lo"]
     with host.listen(80) as server:
         assert exchange(web.connect("10.209.0.1", 80), server)[0] == "10.209.0.2"
@@ -316,3 +316,15 @@ def test_ordinary_users_may_ping_and_take_low_ports(host):
     with web.open(socket.SOCK_DGRAM, socket.AF_INET, socket.IPPROTO_ICMP) as ping:
         ping.sendto(b"\x08\0\0\0\0\0\0\1canary", ("10.209.0.1", 0))
         assert ping.recv(100).endswith(b"canary")
+
+
+def test_records_that_a_power_cut_left_are_taken_away(host):
+    """Of containers, which it ended: their records are not worth an fsync."""
+    web = host.box("web", network="bridge")
+    containers = host.root / "networks" / ".containers"
+    for name, content in (("empty.json", ""), ("zeros.json", "\0" * 300), ("other.json", "{}"), ("half.json.123", "{")):
+        (containers / name).write_text(content)
+    (host.root / "networks" / "bridge" / "leases" / "10.209.0.9").write_text("")
+    host.call(attach.sweep)
+    assert [one.name for one in containers.iterdir()] == [f"{web.id}.json"]
+    assert [one.name for one in (host.root / "networks" / "bridge" / "leases").iterdir()] == [web.address()]
