@@ -160,12 +160,21 @@ class Netlink:
 
     def networks(self) -> list:
         """IPv4 networks that addresses and routes of this machine name: a list of (address, prefix length)."""
+        return self.addresses() + self.routes()
+
+    def addresses(self) -> list:
+        """This machine's IPv4 addresses: a list of (address, prefix length)."""
         found = []
         for answer in self.request(RTM_GETADDR, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0), NLM_F_DUMP):
             prefix = _fields(_ADDRESS, answer)[1]
             value = attributes(answer[_ADDRESS.size :]).get(IFA_ADDRESS, b"")
             if len(value) == 4:
                 found.append((socket.inet_ntoa(value), prefix))
+        return found
+
+    def routes(self) -> list:
+        """Where this machine's IPv4 routes lead, but for the default one: a list of (address, prefix length)."""
+        found = []
         for answer in self.request(RTM_GETROUTE, _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0), NLM_F_DUMP):
             prefix = _fields(_ROUTE, answer)[1]
             value = attributes(answer[_ROUTE.size :]).get(RTA_DST, b"")

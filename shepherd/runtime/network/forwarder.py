@@ -77,7 +77,10 @@ def start(listeners: list, target: str, container: dict, keep) -> None:
             os._exit(0)
     theirs.close()
     try:
-        os.waitpid(child, 0)
+        try:
+            os.waitpid(child, 0)
+        except ChildProcessError:
+            pass  # our caller ignores its children
         said = ours.recv(4)
         if len(said) != 4:
             raise RuntimeFailure("cannot start the process that publishes ports")

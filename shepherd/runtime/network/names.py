@@ -111,12 +111,12 @@ def host_file(name: str) -> str:
 
 
 def write(folder: str, name: str, text: str) -> None:
-    """Change the file in place, so that at no moment there is less in it than is the same in both."""
+    """Change the file in place. What is longer than the new text is first made empty lines, never part of a line."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(os.path.join(folder, name), flags, 0o644)
     try:
         data = text.encode()
-        os.pwrite(descriptor, data, 0)
+        os.pwrite(descriptor, data + b"\n" * min(_MOST, os.fstat(descriptor).st_size - len(data)), 0)
         os.ftruncate(descriptor, len(data))
         os.fchmod(descriptor, 0o644)
     finally:

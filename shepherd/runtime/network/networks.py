@@ -167,6 +167,9 @@ def _subnets(wanted, others):
         smallest = 30 if one.family == INET else 126
         if one.prefix > smallest:
             raise RuntimeFailure("subnet %s has no room for containers" % one)
+        for other in _machine(routes=False):  # a route to more than this is no harm: the closer one counts
+            if one.overlaps(other):
+                raise RuntimeFailure("subnet %s overlaps with %s, in which this machine has an address" % (one, other))
     if INET not in families:
         asked.insert(0, _free_subnet(wanted.name, [one for one, _ in taken]))
     if wanted.ipv6 and INET6 not in families:
@@ -205,14 +208,18 @@ def _belonging(name, texts, subnets, parse):
     return found
 
 
-def _free_subnet(name, taken):
-    """An IPv4 subnet that no network of ours and no address or route of this machine has."""
+def _machine(routes):
+    """IPv4 subnets that this machine's addresses are in, and those that its routes lead to."""
     from shepherd.runtime.linux.netlink import Netlink
 
     with Netlink() as netlink:
-        for address, prefix in netlink.networks():
-            if prefix:
-                taken.append(Subnet(INET, addresses.parse(address)[1], prefix))
+        found = netlink.networks() if routes else netlink.addresses()
+    return [Subnet(INET, addresses.parse(address)[1], prefix) for address, prefix in found if prefix]
+
+
+def _free_subnet(name, taken):
+    """An IPv4 subnet that no network of ours and no address or route of this machine has."""
+    taken += _machine(routes=True)
     for pool, length in ((POOL_DEFAULT,) if name == DEFAULT else ()) + POOLS:
         whole = Subnet.parse(pool)
         step = 1 << (32 - length)

@@ -127,6 +127,7 @@ def test_remove_and_prune(host):
         (["--subnet", "10.1.0.0/24", "--gateway", "10.1.0.1", "--gateway", "10.1.0.2", "x"], "given twice"),
         (["--subnet", "10.1.0.0/24", "--ip-range", "10.1.0.0/16", "x"], "larger than"),
         (["--subnet", "10.99.0.128/25", "x"], "overlaps with 10.99.0.0/24 of network taken"),
+        (["--subnet", "198.51.100.128/25", "x"], "in which this machine has an address"),
         (["-o", "com.docker.network.bridge.name=taken0", "x"], "interface taken0 is network taken's"),
         (["-o", "com.docker.network.bridge.name=" + "x" * 16, "x"], "at most 15"),
         (["-o", "com.docker.network.driver.mtu=1e3", "x"], "mtu"),

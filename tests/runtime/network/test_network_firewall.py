@@ -117,6 +117,16 @@ def test_a_hosts_firewall_that_drops_forwarding_drops_what_containers_send_and_w
     assert not passes(host.client, web, UPLINK, host, 53, 5353)
 
 
+def test_what_the_documentation_says_lets_containers_through(host):
+    drop(host, "forward")
+    web = host.box("web")
+    assert not passes(web, host.client, CLIENT, host)
+    for rule in ('iifname "shepherd0" accept', 'oifname "shepherd0" ct state established,related accept'):
+        host.program("nft", "add", "rule", "inet", "admin", "everything", rule)
+    with host.client.listen(80) as server:
+        assert exchange(web.connect(CLIENT, 80), server)[0] == UPLINK
+
+
 def test_an_iptables_policy_stays_in_force(host):
     if "iptables" not in BACKENDS:
         pytest.skip("needs iptables")

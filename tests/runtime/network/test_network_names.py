@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,28 @@ def test_resolvers_of_the_host(monkeypatch, tmp_path):
 def test_nobody_elses_resolver_is_put_in_place_of_a_missing_one(monkeypatch, tmp_path):
     assert resolver(monkeypatch, tmp_path, "nameserver 127.0.0.1\n") == ""
     assert resolver(monkeypatch, tmp_path, "", dns_search=["."]) == ""
+
+
+def test_a_reader_never_sees_part_of_a_line(tmp_path):
+    """While long and short texts take turns in place."""
+    texts = {
+        "127.0.0.1\tlocalhost\n" + "".join(f"10.210.0.{number}\tname{number}\n" for number in range(count))
+        for count in (0, 50)
+    }
+    lines = {line for text in texts for line in text.splitlines()} | {""}
+    done = threading.Event()
+
+    def write():
+        while not done.is_set():
+            for text in texts:
+                names.write(str(tmp_path), "hosts", text)
+
+    names.write(str(tmp_path), "hosts", "")
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(2000):
+            assert set((tmp_path / "hosts").read_text().splitlines()) <= lines
+    finally:
+        done.set()
+        thread.join()
