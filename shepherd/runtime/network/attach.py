@@ -14,7 +14,18 @@ import os
 
 from shepherd.runtime.bundle import state
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.network import forwarding, hosts, joining, leases, names, networks, publish, records, release
+from shepherd.runtime.network import (
+    forwarding,
+    hosts,
+    joining,
+    leases,
+    names,
+    networks,
+    publish,
+    records,
+    release,
+    resolvers,
+)
 from shepherd.runtime.network.ports import parse_ports
 
 
@@ -26,7 +37,7 @@ def plan(container_id: str, name: str, options: dict, folder: str) -> dict:
     records.check_name(container_id, "a container")
     mode = joining.Mode(options)
     kept = records.Records()
-    joining.check(kept, mode, name, options)
+    outside = any(not one["internal"] for one in joining.check(kept, mode, name, options))
     if mode.kind == "container":
         other = joining.other(kept, mode.container)
         mounts = names.mounts(other["folder"], options.get("read_only", False))
@@ -39,7 +50,11 @@ def plan(container_id: str, name: str, options: dict, folder: str) -> dict:
         hostname = options.get("hostname") or os.uname().nodename
         lines = ["%s\t%s\n" % (address, word) for word, address in added if address != "host-gateway"]
         hosts_text = names.host_file("hosts") + "".join(lines)
-    texts = {"hosts": hosts_text, "resolv.conf": names.resolver(options, shared), "hostname": hostname + "\n"}
+    texts = {
+        "hosts": hosts_text,
+        "resolv.conf": resolvers.text_of(options, shared, outside),
+        "hostname": hostname + "\n",
+    }
     try:
         for file, text in texts.items():
             names.write(folder, file, text)
@@ -67,6 +82,7 @@ def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -
         "add_hosts": list(options.get("add_hosts") or []),
         "networks": {},
         "ports": [],
+        "relay": "",
         "forwarder": None,
     }
     record.update(records.process(pid))
@@ -115,9 +131,9 @@ def _plug_in(kept, record, found, options):
                 plug.connect(namespace, index, netlink, inside, plug is way_out)
     finally:
         os.close(namespace)
-    wanted = parse_ports(options.get("ports") or [])
-    if wanted:
-        publish.publish(kept, record, wanted)
+    if any(not one["internal"] for one in found):
+        record["relay"] = resolvers.relayed(options)
+    publish.publish(kept, record, parse_ports(options.get("ports") or []))
     neighbours = hosts.Neighbours(kept, {record["container"]: record})
     neighbours.write_one(record)
     neighbours.write(found)
@@ -151,7 +167,7 @@ def sweep() -> None:
     with kept.lock():
         release.sweep(kept)
         for record in kept.containers():
-            if record["ports"] and not (record["forwarder"] and records.alive(record["forwarder"])):
+            if record["forwarder"] and not records.alive(record["forwarder"]):
                 publish.publish_again(kept, record)
         if kept.networks():
             forwarding.apply(kept)

@@ -60,11 +60,11 @@ def bind(port) -> tuple:
     raise RuntimeFailure("cannot publish %r: %s" % (port, said.strerror), hint)
 
 
-def start(listeners: list, target: str, container: dict, keep) -> None:
+def start(listeners: list, container: dict, keep) -> None:
     """Start the process. It serves nothing before `keep(pid)` has returned, and ends where that does not happen.
 
-    `listeners`: (socket, protocol, the container's port). `target`: the container's address. `container`: its first
-    process, with pid and began.
+    `listeners`: (socket, protocol, (address, port) of where that goes). `container`: its first process, with pid and
+    began.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
@@ -72,7 +72,7 @@ def start(listeners: list, target: str, container: dict, keep) -> None:
         try:
             os.setsid()
             if not os.fork():  # so that its parent is nobody who has to wait for it
-                _begin(listeners, target, container, theirs)
+                _begin(listeners, container, theirs)
         finally:
             os._exit(0)
     theirs.close()
@@ -90,7 +90,7 @@ def start(listeners: list, target: str, container: dict, keep) -> None:
         ours.close()
 
 
-def _begin(listeners, target, container, channel):
+def _begin(listeners, container, channel):
     """In the new process: never returns. When it has no rights and nothing of its maker's, it says its number."""
     status = 1
     try:
@@ -105,7 +105,7 @@ def _begin(listeners, target, container, channel):
             watched = syscalls.pidfd_open(container["pid"])
         except OSError:
             watched = None  # before Linux 5.3: looked for now and then
-        _close_others({one.fileno() for one, _protocol, _number in listeners} | {watched, channel.fileno()})
+        _close_others({one.fileno() for one, _protocol, _target in listeners} | {watched, channel.fileno()})
         null = os.open("/dev/null", os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
@@ -118,7 +118,7 @@ def _begin(listeners, target, container, channel):
         told = channel.recv(1)
         channel.close()
         if told and state.alive(container):
-            Forwarder(listeners, target, watched, container, limit).run()
+            Forwarder(listeners, watched, container, limit).run()
         status = 0
     finally:
         os._exit(status)
@@ -148,6 +148,11 @@ def _drop_rights():
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _socket_to(target, kind):
+    family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+    return socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
 
 class _Flow:
@@ -196,7 +201,7 @@ class _Connection:
 
     def __init__(self, client, target):
         self.client = client
-        self.server = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.server = _socket_to(target, socket.SOCK_STREAM)
         self.flows = []
         self.connected = False
         try:
@@ -251,7 +256,7 @@ class _Client:
         self.address = address
         self.ancillary = ancillary
         self.used = 0.0
-        self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.server = _socket_to(target, socket.SOCK_DGRAM)
         try:
             self.server.connect(target)
         except OSError:
@@ -262,13 +267,12 @@ class _Client:
 class Forwarder:
     """The loop."""
 
-    def __init__(self, listeners, target, watched, container, limit):
-        self._target = target
+    def __init__(self, listeners, watched, container, limit):
         self._watched = watched
         self._container = container
         self._most = max(1, (limit - 64) // (2 * _FDS))
         self._epoll = select.epoll()
-        self._listeners = {one.fileno(): (one, protocol, number) for one, protocol, number in listeners}
+        self._listeners = {one.fileno(): (one, protocol, target) for one, protocol, target in listeners}
         self._listening = True
         self._connections = {}  # descriptors of both sockets → _Connection
         self._clients = {}  # (descriptor of the listener, address) → _Client
@@ -293,8 +297,8 @@ class Forwarder:
                 elif descriptor in self._servers:
                     self._answer(self._servers[descriptor])
                 elif descriptor in self._listeners:
-                    one, protocol, number = self._listeners[descriptor]
-                    (self._accept if protocol == "tcp" else self._receive)(one, (self._target, number))
+                    one, protocol, target = self._listeners[descriptor]
+                    (self._accept if protocol == "tcp" else self._receive)(one, target)
             for connection in again:
                 self._pump(connection)
             now = time.monotonic()
@@ -318,7 +322,7 @@ class Forwarder:
     def _listen(self, on):
         """With as many connections as there are descriptors for, new ones wait in the kernel."""
         self._listening = on
-        for descriptor, (_one, protocol, _number) in self._listeners.items():
+        for descriptor, (_one, protocol, _target) in self._listeners.items():
             if protocol == "tcp":
                 self._epoll.modify(descriptor, select.EPOLLIN if on else 0)
 

@@ -14,7 +14,6 @@ from shepherd.runtime.network import addresses
 FILES = ("hosts", "resolv.conf", "hostname")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _LOCAL = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
-_UPSTREAM = "/run/systemd/resolve/resolv.conf"  # systemd-resolved(8): what its own 127.0.0.53 asks
 _MOST = 1 << 20
 
 
@@ -47,58 +46,6 @@ def hosts(added: list, lines: list, gateway=None) -> str:
             text.append("%s\t%s" % (address, name))
     text += ["%s\t%s" % (address, " ".join(dict.fromkeys(names))) for address, names in lines]
     return "\n".join(text) + "\n"
-
-
-def resolver(options: dict, shared: bool = False) -> str:
-    """/etc/resolv.conf: as `dns` and `dns_search` say, else as the host's.
-
-    A server on the host's own 127.0.0.1 is not there for a container, unless it shares the host's network; nobody
-    else's server is put in its place.
-    """
-    servers = [addresses.canonical(text) for text in options.get("dns") or []]
-    search = [check(text, "domain to search") for text in options.get("dns_search") or [] if text != "."]
-    settings = [
-        check(text.replace(":", ""), "option of a resolver") and text for text in options.get("dns_options") or []
-    ]
-    theirs = _read("/etc/resolv.conf")
-    if not shared and not any(_reachable(one) for one in theirs["nameserver"]) and os.path.exists(_UPSTREAM):
-        theirs = _read(_UPSTREAM)
-    if not servers:
-        servers = [one for one in theirs["nameserver"] if shared or _reachable(one)]
-    if not options.get("dns_search"):
-        search = theirs["search"]
-    lines = ["nameserver %s" % one for one in servers]
-    if search:
-        lines.append("search %s" % " ".join(search))
-    settings = settings or theirs["options"]
-    if settings:
-        lines.append("options %s" % " ".join(settings))
-    return "".join(line + "\n" for line in lines)
-
-
-def _reachable(address):
-    return not (address.startswith("127.") or address == "::1" or "%" in address)
-
-
-def _read(path):
-    """The host's own file, by resolv.conf(5)."""
-    found = {"nameserver": [], "search": [], "options": []}
-    try:
-        with open(path, errors="replace") as file:
-            lines = file.read(_MOST).splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        words = line.split()
-        if len(words) < 2 or words[0][0] in "#;":
-            continue
-        if words[0] == "nameserver":
-            found["nameserver"].append(words[1])
-        elif words[0] in ("search", "domain"):
-            found["search"] = words[1:]
-        elif words[0] == "options":
-            found["options"] += words[1:]
-    return found
 
 
 def host_file(name: str) -> str:

@@ -1,35 +1,55 @@
-"""Ports of a container on the host: taken, served by a process, translated by the kernel where that was asked for."""
+"""Ports of a container on the host: taken, served by a process, translated by the kernel where that was asked for.
+
+The same process passes on what the container asks the host's own name server, where there is no other.
+"""
+
+import os
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.network import forwarding, networks, records
+from shepherd.runtime.linux import syscalls
+from shepherd.runtime.network import forwarder, forwarding, networks, records, resolvers
 from shepherd.runtime.network.ports import Port
 
 
 def publish(kept: records.Records, record: dict, wanted: list) -> None:
     """Take the ports on the host and start the process that serves them; the record says so before it does.
 
-    Raises RuntimeFailure where a port is not to be had.
+    Nothing happens where there is nothing to serve. Raises RuntimeFailure where a port is not to be had.
     """
-    from shepherd.runtime.network import forwarder
 
     def keep(process):
         record["forwarder"] = records.process(process)
         kept.save_container(record)
 
+    if not (wanted or record["relay"]):
+        return
     target = _target(kept, record)
     listeners = []
     try:
+        if record["relay"]:
+            listeners += _relay(record)
         for port in wanted:
             opened, number = forwarder.bind(port)
-            listeners.append((opened, port.protocol, port.container))
+            listeners.append((opened, port.protocol, (target, port.container)))
             shown = {"address": port.address, "host": number, "container": port.container, "protocol": port.protocol}
             record["ports"].append(shown)
-        forwarder.start(listeners, target, record, keep)
+        forwarder.start(listeners, record, keep)
     finally:
-        for opened, _protocol, _number in listeners:
+        for opened, _protocol, _target_of_it in listeners:
             opened.close()
     if any(networks.is_translated(one) for one in filter(None, map(kept.network, record["networks"]))):
         forwarding.apply(kept)
+
+
+def _relay(record):
+    """Sockets inside the container, whose other side is the host's own name server."""
+    namespace = os.open("/proc/%d/ns/net" % record["pid"], os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with syscalls.inside(namespace, syscalls.CLONE_NEWNET):
+            ports = [Port(resolvers.HERE, 53, 53, 53, protocol) for protocol in ("udp", "tcp")]
+            return [(forwarder.bind(port)[0], port.protocol, (record["relay"], 53)) for port in ports]
+    finally:
+        os.close(namespace)
 
 
 def publish_again(kept: records.Records, record: dict) -> None:

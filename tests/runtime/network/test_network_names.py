@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -10,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import eventually
+from places import eventually, exchange
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.network import attach, names
+from shepherd.runtime.network import attach, names, resolvers
 
 sys.path.append(str(Path(__file__).parents[1] / "bundle"))
 from bundles import Bundle, busybox
@@ -204,16 +207,13 @@ def test_whatever_is_added_makes_lines_of_one_name_and_one_address(words):
     assert all(len(line.split("\t")) == 2 for line in lines)
 
 
-def resolver(monkeypatch, tmp_path, text, upstream=None, **options):
+def resolver(monkeypatch, tmp_path, text, upstream=None, outside=True, **options):
     """/etc/resolv.conf of a container on a host with this one."""
-    (tmp_path / "resolv.conf").write_text(text)
-    read = names._read
-    places = {"/etc/resolv.conf": tmp_path / "resolv.conf"}
-    if upstream is not None:
-        (tmp_path / "upstream").write_text(upstream)
-    monkeypatch.setattr(names, "_UPSTREAM", str(tmp_path / "upstream"))
-    monkeypatch.setattr(names, "_read", lambda path: read(str(places.get(path, path))))
-    return names.resolver(options)
+    for name, content in (("_FILE", text), ("_UPSTREAM", upstream)):
+        monkeypatch.setattr(resolvers, name, str(tmp_path / name))
+        if content is not None:
+            (tmp_path / name).write_text(content)
+    return resolvers.text_of(options, outside=outside)
 
 
 def test_resolvers_of_the_host(monkeypatch, tmp_path):
@@ -225,7 +225,9 @@ def test_resolvers_of_the_host(monkeypatch, tmp_path):
 
 
 def test_nobody_elses_resolver_is_put_in_place_of_a_missing_one(monkeypatch, tmp_path):
-    assert resolver(monkeypatch, tmp_path, "nameserver 127.0.0.1\n") == ""
+    assert resolver(monkeypatch, tmp_path, "nameserver 127.0.0.1\n", outside=False) == ""
+    assert resolver(monkeypatch, tmp_path, "nameserver fe80::1%eth0\n") == ""
+    assert resolver(monkeypatch, tmp_path, "nameserver 127.0.0.1\n") == "nameserver 127.0.0.11\n"
     assert resolver(monkeypatch, tmp_path, "", dns_search=["."]) == ""
 
 
@@ -252,3 +254,33 @@ def test_a_reader_never_sees_part_of_a_line(tmp_path):
     finally:
         done.set()
         thread.join()
+
+
+@lab
+@pytest.mark.parametrize("server", ["127.0.0.53", "::1"])
+def test_the_hosts_own_name_server_is_asked_for_the_container(host, server, monkeypatch, tmp_path):
+    """Which listens on the host's loopback alone: reached by what listens on the container's."""
+    resolver(monkeypatch, tmp_path, f"nameserver {server}\n")
+    host.runtime("network", "create", "--internal", "back")
+    web, other, shut = host.box("web"), host.box("other", dns=["192.0.2.1"]), host.box("shut", network=["back"])
+    assert (web.folder / "resolv.conf").read_text() == "nameserver 127.0.0.11\n"
+    assert (other.folder / "resolv.conf").read_text() == "nameserver 192.0.2.1\n"
+    assert (shut.folder / "resolv.conf").read_text() == "", "nothing goes out of there, not by names either"
+    with host.listen(53, server) as streams, host.listen(53, server, socket.SOCK_DGRAM) as packets:
+        for turn in range(2):
+            exchange(web.connect("127.0.0.11", 53), streams)
+            with web.connect("127.0.0.11", 53, socket.SOCK_DGRAM) as client:
+                client.send(b"question")
+                data, sender = packets.recvfrom(100)
+                packets.sendto(data[::-1], sender)
+                assert client.recv(100) == b"noitseuq"
+            if not turn:
+                (pid,) = host.forwarders()
+                os.kill(pid, signal.SIGKILL)
+                eventually(lambda: not host.forwarders())
+                host.call(attach.sweep)
+    for place in (other, shut, host, host.client):
+        with pytest.raises(ConnectionRefusedError):
+            place.connect("127.0.0.11", 53)
+    web.end()
+    eventually(lambda: not host.forwarders())
