@@ -105,9 +105,10 @@ def _begin(listeners, container, channel):
             watched = syscalls.pidfd_open(container["pid"])
         except OSError:
             watched = None  # before Linux 5.3: looked for now and then
-        _close_others({one.fileno() for one, _protocol, _target in listeners} | {watched, channel.fileno()})
+        kept = {one.fileno() for one, _protocol, _target in listeners} | {watched, channel.fileno()}
+        _close_others(kept)
         null = os.open("/dev/null", os.O_RDWR)
-        for number in (0, 1, 2):
+        for number in {0, 1, 2} - kept:  # a caller without standard streams has other things there
             os.dup2(null, number)
         os.chdir("/")
         with open("/proc/self/comm", "w") as file:

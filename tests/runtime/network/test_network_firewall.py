@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 
@@ -16,12 +17,19 @@ pytestmark = pytest.mark.lab
 BACKENDS = [name for name, program in (("nft", "nft"), ("iptables", "iptables-restore")) if shutil.which(program)]
 
 
-@pytest.fixture(params=["nft", "iptables"])
-def filtered(request, host):
-    """The host with one of the two programs."""
-    if request.param not in BACKENDS:
+@pytest.fixture(params=["nft", "iptables", "iptables-legacy"])
+def filtered(request, host, tmp_path):
+    """The host with one of the two programs; of iptables there are two kinds."""
+    if not shutil.which(request.param):
         pytest.skip(f"needs {request.param}")
-    host.environment["SHEPHERD_RUNTIME_FIREWALL"] = request.param
+    host.environment["SHEPHERD_RUNTIME_FIREWALL"] = request.param.partition("-")[0]
+    if request.param == "iptables-legacy":
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        for name in ("iptables", "ip6tables"):
+            for end in ("", "-restore"):
+                (folder / (name + end)).symlink_to(shutil.which(f"{name}-legacy{end}") or "/nothing")
+        host.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
     return host
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -17,6 +18,7 @@ import pytest
 from places import CLIENT, CLIENT6, EVERYWHERE, PATIENCE, UPLINK, UPLINK6, eventually, exchange, receive
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import syscalls
 from shepherd.runtime.network import attach
 
 pytestmark = pytest.mark.lab
@@ -300,6 +302,30 @@ def test_it_dies_with_the_container(host):
     assert eventually(lambda: not host.forwarders())
     with pytest.raises(ConnectionRefusedError):
         host.connect("127.0.0.1", 8080)
+
+
+def test_it_dies_with_the_container_where_the_kernel_has_no_descriptors_of_processes(host, monkeypatch):
+    """Before Linux 5.3; and its maker has no standard streams."""
+
+    def missing(_pid):
+        raise OSError(errno.ENOSYS, "not there")
+
+    web = host.box("web")
+
+    def attach_without():
+        monkeypatch.setattr(syscalls, "pidfd_open", missing)
+        kept = [os.dup2(number, number + 200) for number in (0, 1, 2)]
+        for number in (0, 1, 2):
+            os.close(number)
+        attach.attach(web.id, "web", web.pid, {"ports": ["8080:80"]}, str(web.folder))
+        for number in kept:
+            os.dup2(number, number - 200)
+
+    host.call(attach_without)
+    with web.listen(80) as server:
+        exchange(host.connect("127.0.0.1", 8080), server)
+    web.end()
+    assert eventually(lambda: not host.forwarders())
 
 
 def test_it_is_started_again_where_it_was_killed(host):
