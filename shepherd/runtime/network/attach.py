@@ -90,6 +90,9 @@ def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -
         record["folder"] = joining.other(kept, mode.container)["folder"]
     with kept.lock():
         release.release(kept, container_id)
+        for one in found:
+            if (kept.network(one["name"]) or {}).get("id") != one["id"]:
+                raise RuntimeFailure("network %s was removed meanwhile" % one["name"])
         try:
             if mode.kind in ("host", "container"):
                 kept.save_container(record)

@@ -11,7 +11,7 @@ import pytest
 from places import CLIENT, CLIENT6, UPLINK, Box, eventually, exchange, passes
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.network import attach
+from shepherd.runtime.network import attach, joining, records
 
 pytestmark = pytest.mark.lab
 
@@ -328,3 +328,18 @@ def test_records_that_a_power_cut_left_are_taken_away(host):
     host.call(attach.sweep)
     assert [one.name for one in containers.iterdir()] == [f"{web.id}.json"]
     assert [one.name for one in (host.root / "networks" / "bridge" / "leases").iterdir()] == [web.address()]
+
+
+def test_a_network_that_another_process_replaced_meanwhile(host, monkeypatch):
+    """Between the check of what is asked for and the lock under which it is done."""
+    host.runtime("network", "create", "net")
+    (old,) = host.call(lambda: [one for one in records.Records().networks() if one["name"] == "net"])
+    web = host.box("web", network="none")
+    host.runtime("network", "rm", "net")
+    monkeypatch.setattr(joining, "check", lambda *_arguments: [old])
+    for said in ("gone", "made again"):
+        with pytest.raises(RuntimeFailure, match="network net was removed meanwhile"):
+            host.call(attach.attach, web.id, "web", web.pid, {"network": ["net"]}, str(web.folder))
+        assert not [name for name in host.interfaces() if name.startswith("shp-")], said
+        if said == "gone":
+            host.runtime("network", "create", "net")
