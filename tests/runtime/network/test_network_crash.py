@@ -77,7 +77,7 @@ def test_attach(host, publish):
             box.destroy()
         if not more:
             break
-        step += 149
+        step += 311
     assert step > 300
 
 
@@ -101,7 +101,7 @@ def test_detach(host):
             box.destroy()
         if not more:
             break
-        step += 67
+        step += 131
     assert step > 100
 
 
