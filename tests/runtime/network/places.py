@@ -26,6 +26,7 @@ CHECKOUT = Path(__file__).parents[3]
 UPLINK, CLIENT = "198.51.100.1", "198.51.100.2"  # RFC 5737
 UPLINK6, CLIENT6 = "2001:db8:1::1", "2001:db8:1::2"
 PATIENCE = 20.0
+PR_SET_PDEATHSIG = 1
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a namespace that nobody is connected to
 
 
@@ -49,6 +50,7 @@ class Place:
         ours, theirs = os.pipe()
 
         def wait() -> None:
+            syscalls.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever becomes of the test
             syscalls.unshare(syscalls.CLONE_NEWNET)
             os.close(ours)
             for number in range(3, 64):
@@ -188,9 +190,10 @@ class Host(Place):
 
     def box(self, name: str = "web", **options: Any) -> Box:
         """A container that is plugged in."""
-        box = Box(self, name)
-        self.boxes[name] = box
-        return box.attach(**options)
+        if name in self.boxes:
+            self.boxes.pop(name).destroy()
+        self.boxes[name] = Box(self, name)
+        return self.boxes[name].attach(**options)
 
     def rules(self) -> str:
         return self.program("nft", "list", "ruleset").stdout
