@@ -5,7 +5,9 @@ import sys
 
 from shepherd.runtime.errors import RuntimeFailure
 
-VERBS = ("history", "image", "images", "install", "load", "pack", "prune", "pull", "push", "rmi", "save", "tag")
+VERBS = (
+    "history", "image", "images", "install", "load", "network", "pack", "prune", "pull", "push", "rmi", "save", "tag",
+)  # fmt: skip
 
 
 def main(argv=None) -> int:

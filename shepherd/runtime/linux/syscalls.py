@@ -148,6 +148,38 @@ def setns(descriptor: int, kind: int = 0) -> None:
     _checked(_libc.setns(c_int(descriptor), c_int(kind)))
 
 
+class inside:  # noqa: N801 - used as a function is
+    """This thread is in the namespace of an open file (`kind`: its CLONE_NEW* flag) while the context lasts."""
+
+    _FILES = {CLONE_NEWNET: "net", CLONE_NEWUTS: "uts", CLONE_NEWIPC: "ipc"}
+
+    def __init__(self, descriptor: int, kind: int):
+        self._descriptor = descriptor
+        self._kind = kind
+
+    def __enter__(self):
+        self._home = os.open("/proc/thread-self/ns/" + self._FILES[self._kind], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            setns(self._descriptor, self._kind)
+        except BaseException:
+            os.close(self._home)
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        try:
+            setns(self._home, self._kind)
+        finally:
+            os.close(self._home)
+
+
+def splice(source: int, target: int, length: int) -> int:
+    """Move up to `length` bytes from one descriptor to another, one of them a pipe, without waiting (splice(2))."""
+    flags = 0x01 | 0x02  # SPLICE_F_MOVE, SPLICE_F_NONBLOCK
+    none = c_long(0)
+    return _checked(_libc.splice(c_int(source), none, c_int(target), none, c_ulong(length), c_uint(flags)))
+
+
 def clone_sibling() -> int:
     """As fork(), but the new process is a child of this one's parent (CLONE_PARENT of clone(2)).
 

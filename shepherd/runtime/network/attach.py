@@ -1,0 +1,176 @@
+"""Plugging containers in: what the rest of the runtime calls.
+
+    plan     before `create`: the namespace, and the files that will be mounted
+    attach   between `create` and `start`, while the container's first process waits
+    detach   when it has ended
+    sweep    for those whose end nobody saw
+
+Options, all of which may be left out: "network" ("bridge", "none", "host", "container:ID" or a list of networks'
+names), "ports" (words of `-p`), "aliases", "hostname", "add_hosts", "dns", "dns_search", "dns_options"; "ip", "ip6" and
+"mac" on the first network; "read_only": the files cannot be written to.
+"""
+
+import os
+
+from shepherd.runtime.bundle import state
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.network import (
+    forwarding,
+    hosts,
+    joining,
+    leases,
+    names,
+    networks,
+    publish,
+    records,
+    release,
+    resolvers,
+)
+from shepherd.runtime.network.ports import parse_ports
+
+
+def plan(container_id: str, name: str, options: dict, folder: str) -> dict:
+    """{"namespace": "new", "host" or a path; "mounts": OCI mounts}. Nothing is made but files in `folder`.
+
+    `folder` is the container's own. Raises RuntimeFailure for anything in the options that cannot be.
+    """
+    records.check_name(container_id, "a container")
+    mode = joining.Mode(options)
+    kept = records.Records()
+    outside = any(not one["internal"] for one in joining.check(kept, mode, name, options))
+    if mode.kind == "container":
+        other = joining.other(kept, mode.container)
+        mounts = names.mounts(other["folder"], options.get("read_only", False))
+        return {"namespace": "/proc/%d/ns/net" % other["pid"], "mounts": mounts}
+    shared = mode.kind == "host"
+    hostname = joining.hostname_of(container_id, options)
+    added = names.parse_hosts(options.get("add_hosts") or [])
+    hosts_text = names.hosts(added, [("127.0.0.1", [hostname])])
+    if shared:
+        hostname = options.get("hostname") or os.uname().nodename
+        lines = ["%s\t%s\n" % (address, word) for word, address in added if address != "host-gateway"]
+        hosts_text = names.host_file("hosts") + "".join(lines)
+    texts = {
+        "hosts": hosts_text,
+        "resolv.conf": resolvers.text_of(options, shared, outside),
+        "hostname": hostname + "\n",
+    }
+    try:
+        for file, text in texts.items():
+            names.write(folder, file, text)
+    except OSError as error:
+        raise RuntimeFailure("cannot write the names of container %s: %s" % (name, error)) from None
+    namespace = "host" if shared else "new"
+    return {"namespace": namespace, "mounts": names.mounts(folder, options.get("read_only", False))}
+
+
+def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -> dict:
+    """Plug the container in whose first process is `pid`: {"networks": {name: {"address", …}}, "ports": […]}.
+
+    Raises RuntimeFailure, and nothing is left then. What an earlier run of the container left goes first.
+    """
+    records.check_name(container_id, "a container")
+    mode = joining.Mode(options)
+    kept = records.Records()
+    found = joining.check(kept, mode, name, options)
+    record = {
+        "container": container_id,
+        "name": name,
+        "folder": os.path.abspath(folder),
+        "mode": mode.kind,
+        "hostname": joining.hostname_of(container_id, options),
+        "add_hosts": list(options.get("add_hosts") or []),
+        "networks": {},
+        "ports": [],
+        "relay": "",
+        "forwarder": None,
+    }
+    record.update(records.process(pid))
+    if mode.kind == "container":
+        record["folder"] = joining.other(kept, mode.container)["folder"]
+    with kept.lock():
+        release.release(kept, container_id)
+        for one in found:
+            if (kept.network(one["name"]) or {}).get("id") != one["id"]:
+                raise RuntimeFailure("network %s was removed meanwhile" % one["name"])
+        try:
+            if mode.kind in ("host", "container"):
+                kept.save_container(record)
+            else:
+                _plug_in(kept, record, found, options)
+        except BaseException as error:
+            release.release(kept, container_id)
+            if isinstance(error, OSError):
+                raise RuntimeFailure("cannot connect container %s: %s" % (name, error)) from None
+            raise
+    return {"networks": record["networks"], "ports": record["ports"]}
+
+
+def _plug_in(kept, record, found, options):
+    from shepherd.runtime.linux.netlink import Netlink
+    from shepherd.runtime.network import bridge
+
+    namespace = os.open("/proc/%d/ns/net" % record["pid"], os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if state.start_time(record["pid"]) != record["began"]:
+            raise RuntimeFailure("process %d has ended" % record["pid"])
+        if os.fstat(namespace).st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
+            raise RuntimeFailure("process %d is in the network namespace of the host" % record["pid"])
+        with Netlink() as netlink, Netlink(namespace) as inside:
+            bridge.prepare(namespace, inside)
+            plugs = [_plug(kept, one, number, options) for number, one in enumerate(found)]
+            for plug in plugs:
+                record["networks"][plug.record["name"]] = plug.shown
+            kept.save_container(record)  # from here on it can be found and undone
+            for plug in plugs:
+                for address in (plug.shown["address"], plug.shown.get("address6")):
+                    if address:
+                        kept.lease(plug.record["name"], address, record["container"])
+            if plugs:
+                forwarding.apply(kept)
+            way_out = next((plug for plug in plugs if not plug.record["internal"]), None)
+            for plug in plugs:
+                index = bridge.ensure(kept, plug.record, netlink)
+                plug.connect(namespace, index, netlink, inside, plug is way_out)
+    finally:
+        os.close(namespace)
+    if any(not one["internal"] for one in found):
+        record["relay"] = resolvers.relayed(options)
+    publish.publish(kept, record, parse_ports(options.get("ports") or []))
+    neighbours = hosts.Neighbours(kept, {record["container"]: record})
+    neighbours.write_one(record)
+    neighbours.write(found)
+
+
+def _plug(kept, network, number, options):
+    from shepherd.runtime.network import bridge
+
+    asked = [options[key] for key in ("ip", "ip6") if options.get(key)] if number == 0 else []
+    chosen = leases.choose(kept, network, asked, lambda: release.sweep(kept))
+    hardware = joining.hardware_of(options["mac"]) if options.get("mac") and number == 0 else None
+    known = list(options.get("aliases") or []) if network["name"] != networks.DEFAULT else []
+    return bridge.Plug(network, "eth%d" % number, chosen, hardware, known)
+
+
+def detach(container_id: str) -> None:
+    """Take away what `attach` made. Nothing happens where that is gone already."""
+    kept = records.Records()
+    record = kept.container(container_id)
+    if record is None:
+        return
+    if record["networks"]:
+        release.unplug(record)  # which takes the kernel 20 ms: others need not wait for it
+    with kept.lock():
+        release.release(kept, container_id)
+
+
+def sweep() -> None:
+    """Free what dead containers left, and bring back the forwarder of a living one."""
+    kept = records.Records()
+    with kept.lock():
+        release.sweep(kept)
+        for record in kept.containers():
+            if record["forwarder"] and not records.alive(record["forwarder"]):
+                publish.publish_again(kept, record)
+        if kept.networks():
+            forwarding.apply(kept)
