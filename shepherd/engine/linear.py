@@ -211,14 +211,19 @@ class Batch:
     async def _wanted(self, task: Task) -> bool:
         """--start-at-task and --step."""
         run = self.run
-        if run.start_at is not None and not task.implicit:
-            name = self.title(task, self.states[0])
-            if not any(fnmatch.fnmatch(each, run.start_at) for each in (name, task.name or "")):
+        if run.start_at is not None:
+            if task.implicit:  # facts are gathered for the play that is entered, not for those before it
+                return any(self._starts(each, run.start_at) for each in self.plan.walk())
+            if not self._starts(task, run.start_at):
                 return False
             run.start_at = None
         if run.options.step and not task.implicit:
             return await run.ask_step(self.title(task, self.states[0]))
         return True
+
+    def _starts(self, task: Task, pattern: str) -> bool:
+        names = (self.title(task, self.states[0]), task.name or "")
+        return not task.implicit and any(fnmatch.fnmatch(name, pattern) for name in names)
 
     def _name(self, task: Task, state: HostState) -> str:
         name = task.called
