@@ -11,6 +11,7 @@ from shepherd.engine.cursor import Cursor, Position
 from shepherd.engine.execute import Execution, Outcome
 from shepherd.engine.handlers import Handlers
 from shepherd.engine.plan import flush
+from shepherd.engine.step import worked_out
 from shepherd.engine.values import truth
 from shepherd.errors import ParseError, ShepherdError
 from shepherd.playbook.model import Block
@@ -74,18 +75,19 @@ class Batch:
 
     async def _round(self, position: Position, task: Task, states: list[HostState]) -> None:
         run = self.run
-        once = self._runs_once(task, states[0])
+        once = await worked_out(None, self._runs_once, task, states[0])
         acting = states[:1] if once else states
+        called = await worked_out(None, self._name, task, states[0])
         run.emit(
             TaskStart(
-                name=self.title(task, states[0]),
+                name=_behind_role(task, called),
                 action=task.action,
                 path=str(task.origin),
                 handler=task in self.handlers,
                 check=run.options.check,
             )
         )
-        outcomes = await self._execute(task, acting)
+        outcomes = await self._execute(task, acting, called)
         failed = False
         for outcome in outcomes:
             sharing = states if once else [outcome.state]
@@ -94,15 +96,15 @@ class Batch:
         if failed:
             self._consequences(task, states)
 
-    async def _execute(self, task: Task, states: list[HostState]) -> list[Outcome]:
+    async def _execute(self, task: Task, states: list[HostState], called: str) -> list[Outcome]:
         """Outcomes in the order of the hosts; as many at a time as forks and throttle allow."""
-        executions = [Execution(self.run, state, task) for state in states]
+        executions = [Execution(self.run, state, task, called) for state in states]
         outcomes = [execution.skipped_at_once() for execution in executions]
         waiting = [number for number, outcome in enumerate(outcomes) if outcome is None]
         if len(waiting) == 1:
             outcomes[waiting[0]] = await executions[waiting[0]].run_task()
         elif waiting:
-            gate = asyncio.Semaphore(self._at_once(task, states[0]))
+            gate = asyncio.Semaphore(await worked_out(None, self._at_once, task, states[0]))
 
             async def one(number: int) -> None:
                 async with gate:
@@ -236,8 +238,7 @@ class Batch:
 
     def title(self, task: Task, state: HostState) -> str:
         """The task's name as people see it: rendered, behind its role's."""
-        name = self._name(task, state)
-        return f"{task.role.name} : {name}" if task.role and task.name else name
+        return _behind_role(task, self._name(task, state))
 
     def say(self, level: str, text: str, state: HostState | None = None) -> None:
         self.run.emit(Message(level, text, state.name if state else None))
@@ -253,3 +254,7 @@ class Batch:
         else:
             state.counts["failed"] += 1
             state.failed = True
+
+
+def _behind_role(task: Task, name: str) -> str:
+    return f"{task.role.name} : {name}" if task.role and task.name else name

@@ -53,6 +53,7 @@ class ItemResult(NamedTuple):
     delegated: str | None = None
     ignored: bool = False
     speaks: bool = False
+    action: str = ""
 
 
 class HostResult(NamedTuple):

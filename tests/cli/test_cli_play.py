@@ -161,6 +161,14 @@ def test_a_start_in_a_later_play_leaves_all_of_the_first_out(folder: Path) -> No
     assert _tasks(_play(folder, "--output", "json", "--start-at-task", "two")) == ["two", "three"]
 
 
+def test_results_have_the_rendered_name_of_their_task(folder: Path) -> None:
+    task = "- {name: 'on {{ inventory_hostname }}', command: 'true', loop: [1]}"
+    (folder / "play.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n  {task}\n")
+    said = _play(folder, "--output", "json")
+    events = [event for kind in ("ItemResult", "HostResult") for event in _events(said, kind)]
+    assert [event["task"] for event in events] == ["on h1"] * 4
+
+
 def test_unknown_tags_of_a_play_that_includes_are_not_warned_of(folder: Path) -> None:
     (folder / "more.yml").write_text("- debug:\n  tags: [hidden]\n")
     (folder / "play.yml").write_text("- hosts: all\n  gather_facts: false\n  tasks:\n  - include_tasks: more.yml\n")

@@ -137,6 +137,14 @@ def test_the_other_host_goes_on(case: str, player: Player) -> None:
     assert seen(found["one"][0]) == wanted
 
 
+@pytest.mark.parametrize("keyword", ["name", "run_once"])
+def test_keywords_of_a_task_where_hosts_go_their_own_way(keyword: str, player: Player) -> None:
+    waits = f"{{{{ {WAITING} != 'here' if inventory_hostname == 'one' else false }}}}"
+    writes = only("two", {"shell": "echo here > fifo", "args": {"chdir": str(player.folder)}})
+    found = player.play({"ping": {}, keyword: waits}, writes, strategy="free")
+    assert [results[0]["ping"] for results in found.values()] == ["pong", "pong"]
+
+
 def test_a_file_with_includes(player: Player) -> None:
     """Two templates at the same time, each of which includes the file beside it after it has waited."""
     for host in ("one", "two"):
