@@ -45,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, summary in VERBS.items():
         if name == verb:
             importlib.import_module(f"shepherd.cli.{name}").add_parser(subparsers)
+            subparsers.choices[name].add_argument("--version", action="version", version=f"shepherd {__version__}")
         else:
             subparsers.add_parser(name, help=summary, add_help=False)
     options, rest = parser.parse_known_args(arguments)
