@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class Batch:
     """Some hosts on their way through a play."""
 
-    def __init__(self, run: Run, play: Play, states: list[HostState], plan: Block, *, force_handlers: bool) -> None:
+    def __init__(
+        self, run: Run, play: Play, states: list[HostState], plan: Block, *, force_handlers: bool, size: int
+    ) -> None:
         self.run = run
         self.play = play
         self.states = states
@@ -34,6 +36,7 @@ class Batch:
         self.cursors = {state.name: Cursor(plan) for state in states}
         self.handlers = Handlers(play, lambda task: self._name(task, states[0]))
         self.force_handlers = force_handlers
+        self.size = size  # those included that failed in earlier plays
         self.ended = False
 
     async def play_out(self) -> bool:
@@ -200,7 +203,7 @@ class Batch:
             return
         limit = self.play.max_fail_percentage
         if limit is not None:
-            share = 100 * sum(state.out for state in self.states) / len(self.states)
+            share = 100 * sum(state.out for state in self.states) / max(self.size, len(self.states))
             if share > float(self.run.templates.render(limit, scope)):
                 self.ended = True
 
