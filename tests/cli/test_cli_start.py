@@ -91,3 +91,28 @@ def test_flags_that_are_not_there_are_refused_with_a_reason(words: str, part: st
 
 def test_a_value_like_a_flag_is_explained(tmp_path: Path) -> None:
     assert "--ssh-extra-args='-…'" in shepherd(["run", "all", "--ssh-extra-args", "-o X=y"], tmp_path).err
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        ("> /dev/full", 1, "ERROR! the output cannot be written: No space left on device\n"),
+        (">&-", 0, ""),
+        (">/dev/null <&-", 0, ""),
+        ("| head -0", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("verb", ["doc copy", "inventory -i h1, --list", "doc"])
+def test_streams_that_are_full_or_closed(verb: str, redirection: str, code: int, said: str, tmp_path: Path) -> None:
+    command = f"set -o pipefail; {sys.executable} -m shepherd {verb} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_play_with_closed_streams(redirection: str, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text("- hosts: localhost\n  tasks: [{copy: {content: x, dest: here}}]\n")
+    command = f"{sys.executable} -m shepherd play play.yml -i localhost, -c local {redirection}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done
+    assert (tmp_path / "here").read_text() == "x"
