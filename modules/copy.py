@@ -285,8 +285,9 @@ def _write(task, dest, stream, header, desired, result):
     if task.diff:
         result["diff"] = [contents.difference(dest, stream, header)]
     diff = {}
+    existed = os.path.isfile(dest) and not os.path.islink(dest)
     if task.check:
-        if os.path.isfile(dest) and not os.path.islink(dest):
+        if existed:
             attributes.apply(task, dest, desired, diff)
     else:
         with atomic.Draft(task, dest) as draft:
@@ -305,7 +306,7 @@ def _write(task, dest, stream, header, desired, result):
             if args["backup"] and os.path.exists(dest):
                 result["backup_file"] = atomic.backup(task, dest)
             draft.commit(desired, diff, keep=not args["remote_src"])
-    if task.diff and diff:
+    if task.diff and diff and existed:  # a new file had no attributes before
         result["diff"].append(contents.of_attributes(dest, diff))
     result.update(attributes.info(dest))
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -13,6 +14,7 @@ from shepherd import __version__
 if TYPE_CHECKING:
     import argparse
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a file that is written to may say
 VERBS = {
     "play": "play playbooks on the hosts of an inventory",
     "run": "run one module on hosts, ad hoc",
@@ -36,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     from shepherd.cli.parser import Parser
 
     arguments = sys.argv[1:] if argv is None else argv
+    _open_what_is_closed()
     _write_anything()
     verb = next((word for word in arguments if not word.startswith("-")), None)
     parser = Parser(prog="shepherd", description="Bring machines to a declared state over SSH.")
@@ -45,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, summary in VERBS.items():
         if name == verb:
             importlib.import_module(f"shepherd.cli.{name}").add_parser(subparsers)
+            subparsers.choices[name].add_argument("--version", action="version", version=f"shepherd {__version__}")
         else:
             subparsers.add_parser(name, help=summary, add_help=False)
     options, rest = parser.parse_known_args(arguments)
@@ -58,6 +62,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.print_help()
         return 0 if verb is None and not arguments else 2
     return _guarded(options)
+
+
+def _open_what_is_closed() -> None:
+    """A standard stream that is closed (`>&-`) is one that leads nowhere; nothing else may get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # for as long as the command lives
 
 
 def _write_anything() -> None:
@@ -80,18 +91,32 @@ def _guarded(options: argparse.Namespace) -> int:
         _say("ERROR! interrupted")
         return 99
     except BrokenPipeError:  # `shepherd … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
-    except Exception as error:  # noqa: BLE001  # a bug of ours: said as such, with the traceback where asked for
-        _say(f"ERROR! a bug in shepherd: {type(error).__name__}: {error}")
-        if getattr(options, "verbose", 0) >= 1 or "SHEPHERD_DEBUG" in os.environ:
-            import traceback
-
-            traceback.print_exc()
-        else:
-            _say("  hint: run it again with -v to see where, and please report it")
-        return 250
+    except Exception as error:  # noqa: BLE001  # whatever it is, nobody else would say it
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            _drop_output()
+            _say(f"ERROR! the output cannot be written: {error.strerror}")
+            return 1
+        return _bug(error, options)
     return code
+
+
+def _bug(error: Exception, options: argparse.Namespace) -> int:
+    """One of ours: said as such, with the traceback where asked for."""
+    _say(f"ERROR! a bug in shepherd: {type(error).__name__}: {error}")
+    if getattr(options, "verbose", 0) >= 1 or "SHEPHERD_DEBUG" in os.environ:
+        import traceback
+
+        traceback.print_exception(error)
+    else:
+        _say("  hint: run it again with -v to see where, and please report it")
+    return 250
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

@@ -145,6 +145,7 @@ def play_out(run: Run, make: Callable[[], list[Playbook]], said: Notices) -> int
     said.watch(lambda: run.inventory.warnings)
 
     async def play() -> int:
+        passwords.ask_for_passphrases(said.emit)
         try:
             code = await run.play_all(make())
         except BaseException as error:

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         description="Without a name, list all modules. With names, print their references.",
     )
     parser.add_argument("words", nargs="*", metavar="MODULE", help="modules, such as copy or ansible.builtin.copy")
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument("-j", "--json", action="store_true", help="as JSON, for programs")
     parser.add_argument(
         "-M", "--module-path", action="append", default=[], metavar="DIR", help="a folder of modules of your own"
     )

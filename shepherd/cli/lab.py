@@ -63,7 +63,7 @@ def up(options: argparse.Namespace) -> int:
         return 0
     print(f"lab {lab.name!r} is up: {len(lab.hosts)} hosts, started {' '.join(started)}; inventory {path}")
     print(f"  shepherd run all -i {path} 'uptime -p'")
-    print(f"  shepherd lab ssh {lab.hosts[0].name}{_name_option(lab)}")
+    print(f"  shepherd lab ssh{_name_option(lab)} {lab.hosts[0].name}")
     print(f"  shepherd lab down{_name_option(lab)}")
     return 0
 
@@ -93,17 +93,24 @@ def show(_options: argparse.Namespace) -> int:
 def execute(options: argparse.Namespace) -> int:
     from shepherd.lab.enter import command_for
 
-    return _become(command_for(_lab(options), options.host, _command(options) or ["bash", "-l"]))
+    command = _command(options)
+    return _become(command_for(_lab(options), options.host, command or ["bash", "-l"]))
 
 
 def ssh(options: argparse.Namespace) -> int:
     from shepherd.lab.enter import ssh_for
 
-    return _become([*ssh_for(_lab(options), options.host), *_command(options)])
+    command = _command(options)
+    return _become([*ssh_for(_lab(options), options.host), *command])
 
 
 def _command(options: argparse.Namespace) -> list[str]:
+    """The words behind the host, of which not even those that look like options are ours."""
     words: list[str] = options.command
+    if words and words[0].startswith("-") and words[0] != "--":
+        raise ShepherdError(
+            f"{words[0]} is no command", hint=f"options stand before the host: shepherd lab {options.verb} {words[0]} …"
+        )
     return words[1:] if words[:1] == ["--"] else words
 
 

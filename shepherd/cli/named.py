@@ -25,15 +25,7 @@ def tasks(playbooks: Collection[Playbook]) -> list[Task]:
         for play in playbook.plays
         for block in (play.pre_tasks, *play.roles, play.tasks, play.post_tasks, Block(play.handlers))
     ]
-    return [task for block in blocks for task in _flat(block)]
-
-
-def _flat(block: Block) -> Iterator[Task]:
-    for entry in (*block.tasks, *block.rescue, *block.always):
-        if isinstance(entry, Block):
-            yield from _flat(entry)
-        else:
-            yield entry
+    return [task for block in blocks for task in block.walk()]
 
 
 def unknown_tags(found: Collection[Task], wanted: Collection[str]) -> Iterator[str]:
@@ -48,15 +40,19 @@ def unknown_tags(found: Collection[Task], wanted: Collection[str]) -> Iterator[s
 
 
 def check_start(found: Collection[Task], pattern: str) -> None:
-    """Raises ShepherdError where no task can be the one to start at."""
+    """Raises ShepherdError where no task can be the one to start at: includes are not followed before that one."""
     names = [name for task in found if task.name for name in _names(task)]
-    if any(task.action in INCLUDES for task in found) or any("{" in name for name in names):
-        return
+    if any("{" in name for name in names):
+        return  # what they are called is seen while playing
     if not any(fnmatchcase(name, pattern) for name in (*names, *(task.action for task in found))):
-        raise ShepherdError(
-            f'No matching task "{pattern}" found. Note: --start-at-task can only follow static includes.',
-            hint=nearest(pattern, names) or "--list-tasks shows their names",
-        )
+        raise no_start(pattern, names)
+
+
+def no_start(pattern: str, names: Collection[str] = ()) -> ShepherdError:
+    return ShepherdError(
+        f'No matching task "{pattern}" found. Note: --start-at-task can only follow static includes.',
+        hint=nearest(pattern, names) or "--list-tasks shows their names",
+    )
 
 
 def _names(task: Task) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EXIT_USAGE = 2  # as argparse's and Ansible's own
+_LACKS = re.compile(r"argument (?:\S*/)?(--?[\w-]+): expected one argument")
 _CHOICE = re.compile(r"argument VERB: invalid choice: '(.*?)'")
 
 
@@ -26,10 +27,20 @@ class Parser(argparse.ArgumentParser):
         verb = _CHOICE.match(message)
         if verb:
             self.complain(f"there is no verb {verb[1]!r}", nearest(verb[1], self.verbs))
+        lacks = _LACKS.match(message)
+        if lacks:
+            self.complain(message, f"a value that begins with - is written with =, as {lacks[1]}='-…'")
         self.complain(message)
 
     def unknown(self, words: list[str]) -> NoReturn:
         """Complain of words that nothing takes."""
+        from shepherd.cli import absent
+
+        for word in words:
+            flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+            reason = absent.reason(self.prog.split()[-1], flag)
+            if reason:
+                self.complain(f"{flag} is not supported", reason)
         flags = [flag for action in self._actions for flag in action.option_strings]
         hints = (nearest(word.partition("=")[0], flags) for word in words)
         self.complain(f"unrecognized arguments: {' '.join(words)}", next(filter(None, hints), None))

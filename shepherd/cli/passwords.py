@@ -11,6 +11,7 @@ from shepherd.errors import ShepherdError
 if TYPE_CHECKING:
     import argparse
 
+    from shepherd.report.events import Emit
     from shepherd.transport import Secret
 
 SSH, BECOME = "SSH password: ", "BECOME password: "
@@ -42,6 +43,27 @@ def passwords(options: argparse.Namespace) -> tuple[Secret | None, Secret | None
     if options.ask_become_pass and options.ask_pass and become == "":
         become = login
     return login, become
+
+
+def ask_for_passphrases(emit: Emit) -> None:
+    """From now on, and where there is a terminal, the person is asked for the passphrase of a key that is needed.
+
+    Called in the event loop, which asks for the threads that log in; so Ctrl-C ends the question, too.
+    """
+    if not sys.stdin.isatty():
+        return
+    import asyncio
+
+    from shepherd.engine.asking import ask
+    from shepherd.transport import Secret, keys
+
+    loop = asyncio.get_running_loop()
+
+    def ask_passphrase(path: str) -> Secret:
+        asked = ask(emit, f"Passphrase of the private key {path}: ", echo=False)
+        return Secret(asyncio.run_coroutine_threadsafe(asked, loop).result())
+
+    keys.ask_passphrase = ask_passphrase
 
 
 def _one(ask: bool, prompt: str, file: str | None) -> Secret | None:

@@ -57,7 +57,12 @@ def main(options: argparse.Namespace) -> int:
         run = Run(known, Templates(cache=default_path()), settings, said.emit)
         if options.list_hosts or options.list_tasks or options.list_tags or options.syntax_check:
             return _list(options, run)
-        return common.play_out(run, lambda: _read(run, options, said), said)
+        code = common.play_out(run, lambda: _read(run, options, said), said)
+    if run.start_at is not None and code == 0:
+        from shepherd.cli import named
+
+        raise named.no_start(run.start_at)
+    return code
 
 
 def _words(written: list[str]) -> tuple[str, ...]:
@@ -88,9 +93,9 @@ def _list(options: argparse.Namespace, run: Run) -> int:
         for line in listing.lines(
             playbook,
             run.inventory,
-            hosts=options.list_hosts,
-            tasks=options.list_tasks,
-            tags=options.list_tags,
+            hosts=options.list_hosts and not options.syntax_check,
+            tasks=options.list_tasks and not options.syntax_check,
+            tags=options.list_tags and not options.syntax_check,
             limit=settings.limit,
             selection=(settings.tags, settings.skip_tags),
             extra_vars=settings.extra_vars,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from shepherd.cli import common
-from shepherd.errors import OptionsError
+from shepherd.errors import OptionsError, ShepherdError
 from shepherd.origin import Origin, printable
 
 if TYPE_CHECKING:
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
     from shepherd.playbook.model import Play, Task
 
 PLACE = Origin("the command line")
-COMMANDS = ("command", "shell", "script", "raw")  # whose text may hold `=` of its own
+COMMANDS = ("command", "shell", "script", "raw")  # whose text may hold `=` of its own; without one they do nothing
+STATIC = {"import_tasks": "include_tasks", "import_role": "include_role"}  # which there is no playbook to be put into
+POLL = 15  # seconds, as for Ansible
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "run",
         help="run one module on hosts, ad hoc",
+        usage="%(prog)s [options] PATTERN [COMMAND]",
         description="Run one module on the hosts that match a pattern: `shepherd run web -m service -a 'name=nginx "
         "state=restarted'`. Without -m the module is command: `shepherd run all 'uptime -p'`.",
     )
@@ -35,6 +39,14 @@ def add_parser(subparsers: Any) -> None:
         "-a", "--args", default="", metavar="ARGS", help="its options: key=value …, or YAML or JSON in {}"
     )
     parser.add_argument("-o", "--one-line", action="store_true", help="a line for each host")
+    parser.add_argument("-t", "--tree", metavar="DIR", help="also write each host's result to a file in this folder")
+    parser.add_argument(
+        "-B", "--background", type=int, metavar="SECONDS", help="let it take this long, and end it then"
+    )
+    parser.add_argument(
+        "-P", "--poll", type=int, default=POLL, metavar="SECONDS", help="with -B: above 0, since it is waited for"
+    )
+    parser.add_argument("--playbook-dir", metavar="DIR", help="where group_vars, host_vars and files are (.)")
     common.add_arguments(parser)
     parser.set_defaults(main=main)
 
@@ -49,10 +61,15 @@ def main(options: argparse.Namespace) -> int:
             )
         options.args = command[0]
     settings = common.run_options(options, gather=False)
-    with common.report(options, adhoc=True, one_line=options.one_line) as said:
+    with common.report(options, adhoc=True, one_line=options.one_line, tree=options.tree) as said:
         known = common.inventory_of(settings, said)
+        hosts = known.select(options.pattern, settings.limit)
+        if settings.limit is not None and not hosts:
+            raise ShepherdError(
+                f"no host of {options.pattern!r} matches the limit {settings.limit!r} too",
+                hint="shepherd inventory --graph shows the groups and hosts",
+            )
         if options.list_hosts:
-            hosts = known.select(options.pattern, settings.limit)
             print("\n".join([f"  hosts ({len(hosts)}):", *(f"    {printable(host.name)}" for host in hosts)]))
             return 0
         from shepherd.engine.run import Run
@@ -60,7 +77,10 @@ def main(options: argparse.Namespace) -> int:
         from shepherd.templating import Templates
 
         run = Run(known, Templates(), settings, said.emit)
-        play = _play_of(options.pattern, _task(options.module_name, options.args, run.library))
+        task = _task(options.module_name, options.args, run.library)
+        if options.background is not None:
+            task = task._replace(background=options.background, poll=options.poll)
+        play = _play_of(options.pattern, task, options.playbook_dir or ".")
         return common.play_out(run, lambda: [Playbook("ad hoc", (play,))], said)
 
 
@@ -72,6 +92,11 @@ def _task(module: str, written: str, library: tuple[str, ...]) -> Task:
     from shepherd.spec import canonical, load_spec
 
     name = canonical(module)
+    if name == "import_playbook":
+        raise OptionsError("import_playbook is nothing to run ad hoc", hint="shepherd play plays playbooks")
+    name = STATIC.get(name, name)
+    if name in COMMANDS and not written:
+        raise OptionsError(f"the module {name} needs a command", hint=f"shepherd run PATTERN -m {name} -a 'uptime -p'")
     spec = load_spec(name, library)
     if written.lstrip().startswith("{") and not written.lstrip().startswith(("{{", "{%")):
         args = documents.load_text(written, "-a")
@@ -86,7 +111,8 @@ def _task(module: str, written: str, library: tuple[str, ...]) -> Task:
     return Task(action=name, args=args, origin=PLACE)
 
 
-def _play_of(pattern: str, task: Task) -> Play:
+def _play_of(pattern: str, task: Task, folder: str) -> Play:
     from shepherd.playbook.model import Block, Play
 
-    return Play(name="ad hoc", hosts=pattern, origin=PLACE, path="ad hoc", gather_facts=False, tasks=Block((task,)))
+    path = os.path.join(folder, "ad hoc")
+    return Play(name="ad hoc", hosts=pattern, origin=PLACE, path=path, gather_facts=False, tasks=Block((task,)))

@@ -25,6 +25,13 @@ async def ask(emit: Emit, question: str, *, echo: bool = True) -> str:
     `echo` False hides what is typed. Where standard input is no terminal its next line is the answer.
     """
     emit(Prompt(question))
+    try:
+        return await _answer(question, echo=echo)
+    finally:
+        emit(Prompt(question, answered=True))
+
+
+async def _answer(question: str, *, echo: bool) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     screen = sys.stdout if sys.stdout.isatty() else sys.stderr  # what is written elsewhere is for a program

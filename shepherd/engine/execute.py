@@ -56,10 +56,11 @@ class Outcome(NamedTuple):
 class Execution:
     """One task on one host, from its condition to its registered result."""
 
-    def __init__(self, run: Run, state: HostState, task: Task) -> None:
+    def __init__(self, run: Run, state: HostState, task: Task, called: str | None = None) -> None:
         self.run = run
         self.state = state
         self.task = task
+        self.called = called or task.called  # its name, rendered
         self.action = task.action  # the module's name, once a template for it is rendered
         self.scope = run.variables.task_scope(state, task)
         self.templates = run.templates
@@ -177,6 +178,7 @@ class Execution:
                 delegated=self._delegated(),
                 ignored=ignored,
                 speaks=bool(result.get("_speaks")),
+                action=self.action,
             )
         )
 
@@ -353,7 +355,7 @@ class Execution:
     def _called(self) -> str:
         task = self.task
         return (
-            task.called if self.action == task.action or task.name else task.called.replace(task.written, self.action)
+            self.called if self.action == task.action or task.name else self.called.replace(task.written, self.action)
         )
 
     def _delegated(self) -> str | None:

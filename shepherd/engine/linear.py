@@ -11,6 +11,7 @@ from shepherd.engine.cursor import Cursor, Position
 from shepherd.engine.execute import Execution, Outcome
 from shepherd.engine.handlers import Handlers
 from shepherd.engine.plan import flush
+from shepherd.engine.step import worked_out
 from shepherd.engine.values import truth
 from shepherd.errors import ParseError, ShepherdError
 from shepherd.playbook.model import Block
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 class Batch:
     """Some hosts on their way through a play."""
 
-    def __init__(self, run: Run, play: Play, states: list[HostState], plan: Block, *, force_handlers: bool) -> None:
+    def __init__(
+        self, run: Run, play: Play, states: list[HostState], plan: Block, *, force_handlers: bool, size: int
+    ) -> None:
         self.run = run
         self.play = play
         self.states = states
@@ -33,6 +36,7 @@ class Batch:
         self.cursors = {state.name: Cursor(plan) for state in states}
         self.handlers = Handlers(play, lambda task: self._name(task, states[0]))
         self.force_handlers = force_handlers
+        self.size = size  # those included that failed in earlier plays
         self.ended = False
 
     async def play_out(self) -> bool:
@@ -74,18 +78,19 @@ class Batch:
 
     async def _round(self, position: Position, task: Task, states: list[HostState]) -> None:
         run = self.run
-        once = self._runs_once(task, states[0])
+        once = await worked_out(None, self._runs_once, task, states[0])
         acting = states[:1] if once else states
+        called = await worked_out(None, self._name, task, states[0])
         run.emit(
             TaskStart(
-                name=self.title(task, states[0]),
+                name=_behind_role(task, called),
                 action=task.action,
                 path=str(task.origin),
                 handler=task in self.handlers,
                 check=run.options.check,
             )
         )
-        outcomes = await self._execute(task, acting)
+        outcomes = await self._execute(task, acting, called)
         failed = False
         for outcome in outcomes:
             sharing = states if once else [outcome.state]
@@ -94,15 +99,15 @@ class Batch:
         if failed:
             self._consequences(task, states)
 
-    async def _execute(self, task: Task, states: list[HostState]) -> list[Outcome]:
+    async def _execute(self, task: Task, states: list[HostState], called: str) -> list[Outcome]:
         """Outcomes in the order of the hosts; as many at a time as forks and throttle allow."""
-        executions = [Execution(self.run, state, task) for state in states]
+        executions = [Execution(self.run, state, task, called) for state in states]
         outcomes = [execution.skipped_at_once() for execution in executions]
         waiting = [number for number, outcome in enumerate(outcomes) if outcome is None]
         if len(waiting) == 1:
             outcomes[waiting[0]] = await executions[waiting[0]].run_task()
         elif waiting:
-            gate = asyncio.Semaphore(self._at_once(task, states[0]))
+            gate = asyncio.Semaphore(await worked_out(None, self._at_once, task, states[0]))
 
             async def one(number: int) -> None:
                 async with gate:
@@ -198,7 +203,7 @@ class Batch:
             return
         limit = self.play.max_fail_percentage
         if limit is not None:
-            share = 100 * sum(state.out for state in self.states) / len(self.states)
+            share = 100 * sum(state.out for state in self.states) / max(self.size, len(self.states))
             if share > float(self.run.templates.render(limit, scope)):
                 self.ended = True
 
@@ -211,14 +216,19 @@ class Batch:
     async def _wanted(self, task: Task) -> bool:
         """--start-at-task and --step."""
         run = self.run
-        if run.start_at is not None and not task.implicit:
-            name = self.title(task, self.states[0])
-            if not any(fnmatch.fnmatch(each, run.start_at) for each in (name, task.name or "")):
+        if run.start_at is not None:
+            if task.implicit:  # facts are gathered for the play that is entered, not for those before it
+                return any(self._starts(each, run.start_at) for each in self.plan.walk())
+            if not self._starts(task, run.start_at):
                 return False
             run.start_at = None
         if run.options.step and not task.implicit:
             return await run.ask_step(self.title(task, self.states[0]))
         return True
+
+    def _starts(self, task: Task, pattern: str) -> bool:
+        names = (self.title(task, self.states[0]), task.name or "")
+        return not task.implicit and any(fnmatch.fnmatch(name, pattern) for name in names)
 
     def _name(self, task: Task, state: HostState) -> str:
         name = task.called
@@ -231,8 +241,7 @@ class Batch:
 
     def title(self, task: Task, state: HostState) -> str:
         """The task's name as people see it: rendered, behind its role's."""
-        name = self._name(task, state)
-        return f"{task.role.name} : {name}" if task.role and task.name else name
+        return _behind_role(task, self._name(task, state))
 
     def say(self, level: str, text: str, state: HostState | None = None) -> None:
         self.run.emit(Message(level, text, state.name if state else None))
@@ -248,3 +257,7 @@ class Batch:
         else:
             state.counts["failed"] += 1
             state.failed = True
+
+
+def _behind_role(task: Task, name: str) -> str:
+    return f"{task.role.name} : {name}" if task.role and task.name else name

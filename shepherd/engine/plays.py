@@ -36,7 +36,7 @@ STRATEGIES: dict[str, type[Batch]] = {"linear": Batch, "free": FreeBatch, "host_
 
 
 async def play_on_hosts(run: Run, play: Play) -> bool:
-    """Play it on its hosts. False where the run must end here: every host of a batch failed."""
+    """Play it on its hosts. False where the run must end here: every host of a batch failed, and none had before."""
     run.play = play
     prompted = await prompts.ask(play, run)
     run.variables.enter_play(play, prompted)
@@ -45,9 +45,11 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     hosts = run.inventory.select(pattern, run.options.limit)
     name = _name(run, play, pattern)
     run.taking_part = TakingPart([state for host in hosts if (state := run.state(host.name))])
-    states = [state for host in _ordered(run, play, hosts) if (state := run.state(host.name)) and not state.out]
+    states = [state for host in _ordered(run, play, hosts) if (state := run.state(host.name))]
+    alive = {state.name for state in states if not state.out}
     for state in states:
-        run.variables.read_inventory(state)
+        if state.name in alive:
+            run.variables.read_inventory(state)
     if not hosts:
         run.emit(PlayStart(name, [], run.options.check))
         run.emit(NoHosts(name, str(pattern)))
@@ -55,18 +57,21 @@ async def play_on_hosts(run: Run, play: Play) -> bool:
     plan = plan_of(play, run.options.tags, run.options.skip_tags, gather=_gathers(run, play))
     strategy = _strategy(run, play)
     force = _flag(run, play, play.force_handlers) or run.options.force_handlers
-    for batch in _batches(run, play, states):
+    for members in _batches(run, play, states):
+        batch = [state for state in members if state.name in alive]
         run.emit(PlayStart(name, [state.name for state in batch], run.options.check))
+        run.batch = batch
+        if not batch:
+            continue
         for state in batch:
             vars_files.read(run, play, state)
-        run.batch = batch
         await warm.up(run, plan, batch)
         await run.checked()
-        going = await strategy(run, play, batch, plan, force_handlers=force).play_out()
+        going = await strategy(run, play, batch, plan, force_handlers=force, size=len(members)).play_out()
         if run.end_play:
             run.end_play = False
             return True
-        if not going or all(state.out for state in batch):
+        if not going or all(state.out and state.name in alive for state in members):
             return False
     return True
 
@@ -114,9 +119,13 @@ def _ordered(run: Run, play: Play, hosts: list[Host]) -> list[Host]:
 
 
 def _batches(run: Run, play: Play, states: list[HostState]) -> Iterator[list[HostState]]:
-    """`serial`: numbers of hosts or percentages, one after another; the last one again for what remains."""
-    written = run.templates.render(list(play.serial), run.variables.play_scope(None, play))
-    sizes = [_size(entry, len(states), play.origin) for entry in written] or [0]
+    """`serial`: numbers of hosts or percentages, one after another; the last one again for what remains.
+
+    Hosts that failed in an earlier play count, so that who is in a batch together does not depend on them.
+    """
+    written = [run.templates.render(entry, run.variables.play_scope(None, play)) for entry in play.serial]
+    entries = [entry for found in written for entry in (found if isinstance(found, list) else [found])]
+    sizes = [_size(entry, len(states), play.origin) for entry in entries] or [0]
     start = 0
     while start < len(states):
         size = (sizes.pop(0) if len(sizes) > 1 else sizes[0]) or len(states)

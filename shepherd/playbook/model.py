@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from shepherd.origin import Origin
 
@@ -164,6 +164,14 @@ class Block(NamedTuple):
     settings: Settings = Settings()
     role: Role | None = None
     origin: Origin | None = None
+
+    def walk(self) -> Iterator[Task]:
+        """All tasks in it, also those of rescue and always."""
+        for entry in (*self.tasks, *self.rescue, *self.always):
+            if isinstance(entry, Block):
+                yield from entry.walk()
+            else:
+                yield entry
 
     def __eq__(self, other: object) -> bool:
         return self is other

@@ -26,10 +26,20 @@ class Wishes(NamedTuple):
     diff: bool = False
     adhoc: bool = False
     one_line: bool = False
+    tree: str | None = None  # a folder for the results
 
 
 def choose(wishes: Wishes, out: IO[str] | None = None, err: IO[str] | None = None) -> Report:
     """The report for these wishes. Warnings go to `err`, all else to `out` (standard error and output)."""
+    report = _form(wishes, out, err)
+    if wishes.tree is None:
+        return report
+    from shepherd.report.tree import Tree
+
+    return Tree(report, wishes.tree)
+
+
+def _form(wishes: Wishes, out: IO[str] | None, err: IO[str] | None) -> Report:
     from shepherd.report.stream import Stream
 
     stream, notes = Stream(out or sys.stdout), Stream(err or sys.stderr)

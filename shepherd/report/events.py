@@ -53,6 +53,7 @@ class ItemResult(NamedTuple):
     delegated: str | None = None
     ignored: bool = False
     speaks: bool = False
+    action: str = ""
 
 
 class HostResult(NamedTuple):
@@ -100,9 +101,10 @@ class Message(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A question is put to the person at the terminal; it stands there until the next event."""
+    """A question is put to the person at the terminal; it stands there until it is `answered` (or nobody will)."""
 
     text: str
+    answered: bool = False
 
 
 class Recap(NamedTuple):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 79
 PREFIX = {"failed": "fatal", "unreachable": "fatal", "skipped": "skipping"}  # others are called what they are
 SAID = {"failed": ": FAILED!", "unreachable": ": UNREACHABLE!"}
+INCLUDES = ("include_tasks", "include_role")  # what came of them is said when they have been read
 WORST = ("failed", "unreachable", "changed", "ok")  # what a host's name is painted as in the recap
 
 
@@ -74,6 +75,8 @@ class Lines:
         items = result.get("results")  # of a loop: each has been shown
         if not items:
             self._difference(result)
+        if event.status == "ok" and event.action in INCLUDES:
+            return
         if not items or event.status == "unreachable" or self._verbosity >= 3:
             self._status(event, "")
         if event.status == "failed" and event.path:
@@ -85,7 +88,8 @@ class Lines:
 
     def _item(self, event: events.ItemResult) -> None:
         self._difference(event.result)
-        self._status(event, f"(item={event.label})")
+        if event.status != "ok" or event.action not in INCLUDES:
+            self._status(event, f"(item={event.label})")
 
     def _status(self, event: events.HostResult | events.ItemResult, item: str) -> None:
         status = event.status

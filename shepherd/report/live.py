@@ -23,6 +23,7 @@ class Live:
         self._lines = lines
         self._lock = threading.Lock()
         self._task = ""  # empty: nothing is drawn
+        self._asking = False  # the last line is a question's, which waits for its answer
         self._began = time.monotonic()
         self._hosts: set[str] = set()  # that take part still
         self._done: set[str] = set()
@@ -46,8 +47,15 @@ class Live:
             self._done.add(event.host)
             if event.status in ("failed", "unreachable") and not event.ignored:
                 self._hosts.discard(event.host)
-        elif isinstance(event, (events.Prompt, events.Recap)):
+        elif isinstance(event, events.Prompt):
+            self._task, self._asking = "", not event.answered
+        elif isinstance(event, events.Recap):
             self._task = ""
+
+    @property
+    def draws(self) -> bool:
+        """A task is under way, and no question stands on the last line."""
+        return bool(self._task) and not self._asking
 
     def close(self) -> None:
         self._ended.set()
@@ -60,7 +68,7 @@ class Live:
         while not self._ended.wait(INTERVAL):
             with self._lock:
                 took = time.monotonic() - self._began
-                if self._task and took >= PATIENCE and not self._ended.is_set():
+                if self.draws and took >= PATIENCE and not self._ended.is_set():
                     self._draw(took)
 
     def _draw(self, took: float) -> None:

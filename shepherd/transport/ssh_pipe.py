@@ -190,10 +190,12 @@ def room_below(transport: Any) -> int:
 
 
 def _socket_room(sock: socket.socket) -> int:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # ValueError: paramiko's thread has closed it by now
         queued = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
         # the kernel counts its own bookkeeping against the buffer, about as much as data (socket(7), SO_SNDBUF)
         return int(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2 - queued)
-    with contextlib.suppress(OSError, ValueError):  # a system that cannot tell: writable means a few KiB at least
+    with contextlib.suppress(
+        OSError, ValueError
+    ):  # closed, or a system that cannot tell: writable means a few KiB at least
         return 8192 if select.select([], [sock], [], 0)[1] else 0
     return 0

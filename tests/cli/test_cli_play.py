@@ -146,6 +146,29 @@ def test_tags_and_start(folder: Path) -> None:
     assert _tasks(_play(folder, "--output", "json", "--start-at-task", "t*")) == ["two", "three"]
 
 
+@pytest.mark.parametrize("task", ["- include_tasks: more.yml", "- {name: 'is {{ inventory_hostname }}', debug: }"])
+def test_a_start_that_never_comes_is_said(folder: Path, task: str) -> None:
+    (folder / "more.yml").write_text("- {name: in there, debug: }\n")
+    (folder / "play.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n  {task}\n")
+    said = _play(folder, "--start-at-task", "in there")
+    assert said.code == 1
+    assert 'No matching task "in there" found' in said.err
+    assert "TASK" not in said.out
+
+
+def test_a_start_in_a_later_play_leaves_all_of_the_first_out(folder: Path) -> None:
+    (folder / "play.yml").write_text("- hosts: all\n  tasks:\n  - debug:\n" + PLAYBOOK)
+    assert _tasks(_play(folder, "--output", "json", "--start-at-task", "two")) == ["two", "three"]
+
+
+def test_results_have_the_rendered_name_of_their_task(folder: Path) -> None:
+    task = "- {name: 'on {{ inventory_hostname }}', command: 'true', loop: [1]}"
+    (folder / "play.yml").write_text(f"- hosts: all\n  gather_facts: false\n  tasks:\n  {task}\n")
+    said = _play(folder, "--output", "json")
+    events = [event for kind in ("ItemResult", "HostResult") for event in _events(said, kind)]
+    assert [event["task"] for event in events] == ["on h1"] * 4
+
+
 def test_unknown_tags_of_a_play_that_includes_are_not_warned_of(folder: Path) -> None:
     (folder / "more.yml").write_text("- debug:\n  tags: [hidden]\n")
     (folder / "play.yml").write_text("- hosts: all\n  gather_facts: false\n  tasks:\n  - include_tasks: more.yml\n")
@@ -163,6 +186,13 @@ def test_without_an_inventory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SHEPHERD_INVENTORY", "hosts")
     said = shepherd(["play", "play.yml"], folder)
     assert (said.err, "h2" in said.out) == ("", True)
+
+
+def test_a_check_of_the_syntax_lists_nothing(folder: Path) -> None:
+    assert _play(folder, "--syntax-check", "--list-hosts", "--list-tasks", "--list-tags").out.split() == [
+        "playbook:",
+        "play.yml",
+    ]
 
 
 def test_listings_check_everything_and_run_nothing(folder: Path) -> None:

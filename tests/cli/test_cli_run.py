@@ -18,6 +18,9 @@ BOTH = "sh -c 'echo hi; echo b; echo ho >&2'"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "hosts").write_text(HOST)
+    (tmp_path / "more.yml").write_text("- debug: {msg: more}\n")
+    (tmp_path / "plays" / "group_vars").mkdir(parents=True)
+    (tmp_path / "plays" / "group_vars" / "all").write_text("beside: the plays\n")
     return tmp_path
 
 
@@ -39,6 +42,16 @@ PRINTED = {
     ("-m", "shell", "-a", "echo a=b | cat"): (0, "h1 | CHANGED | rc=0 >>\na=b\n"),
     ("-m", "debug", "-a", '{"msg": "x"}'): (0, 'h1 | SUCCESS => {\n    "changed": false,\n    "msg": "x"\n}\n'),
     ("-C", "echo hi"): (0, "h1 | SKIPPED\n"),
+    ("-B", "60", "-P", "1", "echo hi"): (0, "h1 | CHANGED | rc=0 >>\nhi\n"),
+    ("-m", "import_tasks", "-a", "more.yml"): (
+        0,
+        'h1 | SUCCESS => {\n    "changed": false,\n    "include": "more.yml",\n    "include_args": {}\n}\n'
+        'h1 | SUCCESS => {\n    "changed": false,\n    "msg": "more"\n}\n',
+    ),
+    ("--playbook-dir", "plays", "-m", "debug", "-a", "var=beside"): (
+        0,
+        'h1 | SUCCESS => {\n    "beside": "the plays",\n    "changed": false\n}\n',
+    ),
 }
 
 
@@ -46,6 +59,29 @@ PRINTED = {
 def test_prints(words: tuple[str, ...], folder: Path) -> None:
     said = _run(folder, *words)
     assert (said.code, said.out) == PRINTED[words]
+
+
+REFUSED = {
+    (): (5, "the module command needs a command"),
+    ("-m", "shell"): (5, "the module shell needs a command"),
+    ("-m", "import_playbook", "-a", "x.yml"): (5, "shepherd play"),
+    ("-m", "ping", "-l", "localhost"): (1, "no host of 'h1' matches the limit 'localhost' too"),
+    ("-B", "60", "-P", "0", "true"): (4, "poll"),
+    ("-t", "hosts/x", "true"): (1, "cannot make the folder hosts/x"),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_refuses_before_anything_runs(words: tuple[str, ...], folder: Path) -> None:
+    code, part = REFUSED[words]
+    said = _run(folder, *words)
+    assert (said.code, said.out) == (code, "")
+    assert part in said.err
+
+
+def test_a_file_for_each_host(folder: Path) -> None:
+    assert _run(folder, "-m", "ping", "-t", "results/of ping").code == 0
+    assert (folder / "results" / "of ping" / "h1").read_text() == '{"changed": false, "ping": "pong"}'
 
 
 def test_difference(folder: Path) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import command
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -39,21 +41,9 @@ class Player:
         variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         (self.folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
         (self.folder / "play.yml").write_text(json.dumps([play]))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "shepherd", "play", "play.yml", "-i", "hosts.yml", "--output", "json", *flags],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        words = ["play", "play.yml", "-i", "hosts.yml", "--output", "json", *flags]
+        with command.started(words, self.folder, {"PATH": os.environ["PATH"], "HOME": str(self.folder)}) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
 
     def play(self, *tasks: dict[str, Any], code: int = 0, **keywords: Any) -> dict[str, list[dict[str, Any]]]:
         """The results of each host."""
@@ -135,6 +125,14 @@ def test_the_other_host_goes_on(case: str, player: Player) -> None:
         vars={"slow": f"slowly {{{{ {WAITING} }}}}", "python": sys.executable},
     )
     assert seen(found["one"][0]) == wanted
+
+
+@pytest.mark.parametrize("keyword", ["name", "run_once"])
+def test_keywords_of_a_task_where_hosts_go_their_own_way(keyword: str, player: Player) -> None:
+    waits = f"{{{{ {WAITING} != 'here' if inventory_hostname == 'one' else false }}}}"
+    writes = only("two", {"shell": "echo here > fifo", "args": {"chdir": str(player.folder)}})
+    found = player.play({"ping": {}, keyword: waits}, writes, strategy="free")
+    assert [results[0]["ping"] for results in found.values()] == ["pong", "pong"]
 
 
 def test_a_file_with_includes(player: Player) -> None:

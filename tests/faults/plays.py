@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests import command
+
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -47,12 +48,12 @@ class Fleet:
         self.first, self.second = lab.hosts[0], lab.hosts[1]
         self.vars: dict[str, dict[str, Any]] = {host.name: dict(host.vars) for host in (self.first, self.second)}
 
-    def command(self, playbook: list[Any], *flags: str) -> list[str]:
+    def words(self, playbook: list[Any], *flags: str) -> list[str]:
         """The words of the command; files for it are written."""
         inventory = {"all": {"hosts": self.vars}}
         (self.folder / "hosts.yml").write_text(json.dumps(inventory))
         (self.folder / "play.yml").write_text(json.dumps(playbook))
-        return [sys.executable, "-m", "shepherd", "play", "play.yml", "-i", "hosts.yml", *flags]
+        return ["play", "play.yml", "-i", "hosts.yml", *flags]
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -70,21 +71,9 @@ class Fleet:
     def started(self, playbook: list[Any], *flags: str) -> Iterator[subprocess.Popen[str]]:
         """Start it; it is ended with the block, whatever happens there."""
         form = [] if "--output" in flags else ["--output", "json"]
-        process = subprocess.Popen(
-            self.command(playbook, *form, *flags),
-            cwd=self.folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        words = self.words(playbook, *form, *flags)
+        with command.started(words, self.folder, self._environment) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> Done:

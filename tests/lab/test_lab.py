@@ -200,11 +200,15 @@ def test_twenty_hosts_take_little_memory(name, tmp_path):
     assert max(used.values()) < 10_000  # KiB
 
 
+def test_what_up_says_can_be_typed(name, tmp_path):
+    said = lab("up", "1", "--name", name, "--inventory", str(tmp_path / "inventory")).stdout
+    (login,) = [line.split()[2:] for line in said.splitlines() if line.startswith("  shepherd lab ssh")]
+    assert lab(*login, "hostname").stdout == "web1\n"
+
+
 def test_exec_works_without_ssh_and_hands_on_its_status(name, tmp_path):
     lab("up", "1", "--name", name, "--inventory", str(tmp_path / "inventory"))
-    done = lab(
-        "exec", "--name", name, "web1", "sh", "-c", "pwd; echo $HOME $PATH; ls -d /work 2>&1 >&2; exit 7", check=False
-    )
+    done = lab("exec", "--name", name, "web1", "sh", "-c", "pwd; echo $HOME $PATH; exit 7", check=False)
     assert done.returncode == 7
     assert done.stdout.splitlines()[0] == "/root"
     assert done.stdout.splitlines()[1].startswith("/root /usr/local/sbin:")
@@ -220,6 +224,8 @@ def test_errors_are_for_reading(name, tmp_path):
         (["up", "1", "--name", "No_Good"], "cannot be the name of a lab"),
         (["up", "1", "--name", name, "--inventory", str(written)], "no lab wrote it"),
         (["exec", "--name", name, "web1", "true"], f"there is no lab '{name}'"),
+        (["ssh", "web1", "--name", name], "shepherd lab ssh --name"),
+        (["exec", "web1", "--name", name, "true"], "shepherd lab exec --name"),
     ]
     for words, message in table:
         done = lab(*words, check=False)

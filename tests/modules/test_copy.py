@@ -237,6 +237,12 @@ def test_diff_of_attributes(scratch, run):
         assert diff[1]["before"] == {"mode": "0644"} and diff[1]["after"] == {"mode": "0600"}
 
 
+def test_diff_of_a_new_file_tells_of_no_attributes_before(scratch, run):
+    args = {"_data": "new\n", "dest": f"{scratch}/f", "mode": "0600"}
+    for checked in (True, False):
+        assert len(action(run)("copy", args, check=checked, diff=True)["diff"]) == 1
+
+
 class Source:
     """A directory on the controller, and the two requests that bring it to its place."""
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from terminals import CTRL_C, at_terminal
 
+from shepherd.report import Wishes
+from shepherd.report.events import Prompt, TaskStart
+from shepherd.report.lines import Lines
+from shepherd.report.live import Live
+from shepherd.report.stream import Stream
+from shepherd.report.style import Style
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from shepherd.lab.session import LabSession
 
 LOCAL = "ansible_connection=local ansible_python_interpreter=/usr/bin/python3"
 PLAY = """
@@ -97,3 +110,46 @@ def test_passwords(folder: Path) -> None:
     assert "done" in screen
     assert "pw1" not in screen
     assert "pw2" not in screen
+
+
+@pytest.fixture
+def locked(folder: Path, lab: LabSession) -> Path:
+    """The key of the lab's hosts, with a passphrase, and a playbook for one of them that begins by connecting."""
+    shutil.copy(lab.key, folder / "locked")
+    change = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", str(folder / "locked")]
+    subprocess.run(change, check=True, capture_output=True)
+    host = {**lab.hosts[0].vars, "ansible_ssh_private_key_file": "locked"}
+    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"h1": host, "h2": host}}}))
+    (folder / "ping.yml").write_text("- hosts: all\n  gather_facts: false\n  tasks:\n  - ping:\n")
+    return folder
+
+
+@pytest.mark.lab(hosts=1)
+def test_a_passphrase_is_asked_for_once_and_not_shown(locked: Path) -> None:
+    answers = [("Passphrase of the private key locked: ", "open sesame\n")]
+    code, screen = at_terminal(["play", "ping.yml", "-i", "hosts.yml"], locked, answers)
+    assert code == 0, screen
+    assert screen.count("Passphrase") == 1
+    assert "sesame" not in screen
+
+
+@pytest.mark.lab(hosts=1)
+def test_ctrl_c_ends_the_question_for_a_passphrase(locked: Path) -> None:
+    code, screen = at_terminal(["run", "h1", "-i", "hosts.yml", "-m", "ping"], locked, [("Passphrase", CTRL_C)])
+    assert code == 99, screen
+
+
+def test_nothing_is_drawn_over_a_question() -> None:
+    screen = io.StringIO()
+    stream = Stream(screen)
+    live = Live(Lines(stream, stream, Style(colour=False), Wishes()))
+    question = Prompt("Passphrase: ")
+    try:
+        live.emit(question)
+        live.emit(TaskStart("slow", "ping", "x.yml:1:1"))
+        assert not live.draws
+        live.emit(question._replace(answered=True))
+        live.emit(TaskStart("slow", "ping", "x.yml:1:1"))
+        assert live.draws
+    finally:
+        live.close()

@@ -6,14 +6,17 @@ import asyncio
 import gc
 import hashlib
 import os
+import socket
 import threading
 import time
 
+import paramiko
 import pytest
 from ssh_servers import needs_sshd, run, try_command
 
 from shepherd.errors import Unreachable
 from shepherd.transport.ssh import SshTransport, connect_all
+from shepherd.transport.ssh_pipe import room_below
 
 pytestmark = needs_sshd
 
@@ -163,6 +166,17 @@ def test_a_write_after_close_is_unreachable(server, endpoint):
             await transport.open("true")
 
     asyncio.run(body())
+
+
+def test_a_connection_that_is_closed_has_no_room():
+    """paramiko's thread may close the socket while the loop still has something to read."""
+    near, far = socket.socketpair()
+    with far:
+        transport = paramiko.Transport(near)
+        transport.clear_to_send.set()
+        assert room_below(transport) > 0
+        near.close()
+        assert room_below(transport) <= 0
 
 
 def test_many_at_once_and_the_failures_among_them(server, endpoint):

@@ -195,12 +195,12 @@ def pump(source, depth=8):
         thread.join()
 
 
-class Gzip:
-    """A binary file that compresses into another one; the same bytes in are the same bytes out (no name, no time)."""
+class _Compressed:
+    """A binary file that compresses into another one."""
 
-    def __init__(self, file, level=6):
+    def __init__(self, file, compressor):
         self._file = file
-        self._compressor = zlib.compressobj(level, zlib.DEFLATED, 31)
+        self._compressor = compressor
 
     def write(self, data):
         out = self._compressor.compress(data)
@@ -210,6 +210,13 @@ class Gzip:
 
     def close(self):
         self._file.write(self._compressor.flush())
+
+
+class Gzip(_Compressed):
+    """The same bytes in are the same bytes out (no name, no time)."""
+
+    def __init__(self, file, level=6):
+        super().__init__(file, zlib.compressobj(level, zlib.DEFLATED, 31))
 
 
 def compressor(kind, file):
@@ -234,22 +241,7 @@ def _zstd_writer(file):
         from compression import zstd
     except ImportError:
         return _ZstdProgram(file)
-    return _ZstdLibrary(zstd, file)
-
-
-class _ZstdLibrary:
-    def __init__(self, zstd, file):
-        self._file = file
-        self._compressor = zstd.ZstdCompressor()
-
-    def write(self, data):
-        out = self._compressor.compress(data)
-        if out:
-            self._file.write(out)
-        return len(data)
-
-    def close(self):
-        self._file.write(self._compressor.flush())
+    return _Compressed(file, zstd.ZstdCompressor())
 
 
 class _ZstdProgram:
