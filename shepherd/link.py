@@ -150,6 +150,12 @@ class Link:
             return NoPython(f"{interpreter} on {self.host} is older than Python 3.6")
         if status is None:
             return Unreachable(f"the connection to {self.host} broke before a helper could start{self._heard()}")
+        if asked and not self._heard():
+            return NoPython(
+                f"the interpreter {interpreter} on {self.host} ended with status {status} and said nothing: "
+                "it is no Python 3.6 or newer",
+                hint="correct ansible_python_interpreter",
+            )
         return Unreachable(
             f"no helper could be started on {self.host}: the shell ended with status {status}{self._heard()}",
             hint="can this user run commands over this connection?",

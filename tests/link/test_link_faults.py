@@ -274,6 +274,9 @@ def test_what_is_no_usable_python_is_passed_over(monkeypatch, tmp_path, ping):
         with pytest.raises(NoPython, match="older than"):
             async with linked(str(tmp_path / "old")):
                 pass
+        with pytest.raises(NoPython, match=r"the interpreter /bin/false .* said nothing"):
+            async with linked("/bin/false"):
+                pass
 
     go(main())
 
