@@ -1,0 +1,121 @@
+"""Taking a container away: all of it, or nothing that anybody could see."""
+
+import os
+
+from shepherd.runtime.containers import events, finishing, launch
+from shepherd.runtime.containers import record as records
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.images import trees
+
+
+def remove(record, force: bool = False, volumes: bool = False) -> None:
+    """Take it away; one that runs is ended first with `force`. Raises RuntimeFailure."""
+    from shepherd.runtime.containers import recovery, stopping
+
+    with record:
+        recovery.recover(record)
+        status = record.state()["Status"]
+        if record.monitor():
+            if status in records.ALIVE and not force:
+                raise RuntimeFailure(
+                    "container %s cannot be removed: it is %s" % (record.name, status), "stop it, or use --force"
+                )
+            connection = launch.connect(record)
+            stopping.thaw(record)
+            if connection is not None:
+                record.set_stopped(True)
+                connection.say(b"s - 0")
+                while connection.hear():
+                    pass
+                connection.close()
+            stopping.await_monitor(record)
+        if not os.path.isdir(record.folder):
+            return  # its monitor has done it (--rm)
+        _remove(record, volumes)
+
+
+def remove_own(record) -> None:
+    """By the container's own monitor, when it has ended (--rm): with its anonymous volumes."""
+    _remove(record, True)
+
+
+def _remove(record, volumes):
+    folders = record.folders
+    grave = os.path.join(folders.containers, ".gone-" + record.id)
+    with folders.lock():
+        try:
+            os.rename(record.folder, grave)
+        except FileNotFoundError:
+            return  # somebody else was faster
+        if os.path.basename(_target(folders, record.name)) == record.id:
+            records.drop_name(folders, record.name)
+        _unpin(folders, record.id)
+    finishing.sweep_running(record)
+    events.write(record, "destroy")
+    if volumes:
+        _remove_volumes(record)
+    trees.remove(grave)
+
+
+def _target(folders, name):
+    try:
+        return os.readlink(os.path.join(folders.names, name))
+    except OSError:
+        return ""
+
+
+def _unpin(folders, identity):
+    """What images.store.unpin does; the store itself costs imports that a removal does not need."""
+    try:
+        os.unlink(os.path.join(folders.root, "pins", identity))
+    except FileNotFoundError:
+        pass
+
+
+def _remove_volumes(record):
+    from shepherd.runtime.volumes import volume
+
+    for mount in record.config.get("Mounts") or []:
+        if mount["Type"] == "volume" and mount.get("Anonymous"):
+            with record.folders.lock():
+                try:
+                    volume.remove(record.folders.root, mount["Name"], users(record.folders).get(mount["Name"]))
+                except RuntimeFailure:
+                    continue  # another container has it too, or it is gone
+
+
+def users(folders) -> dict:
+    """Names of volumes to the ids of the containers that have them."""
+    found = {}
+    for one in records.everything(folders):
+        for mount in one.config.get("Mounts") or []:
+            if mount["Type"] == "volume":
+                found.setdefault(mount["Name"], set()).add(one.id)
+    return found
+
+
+def sweep(folders) -> None:
+    """Take away what commands left that were killed while they made or removed a container."""
+    try:
+        names = os.listdir(folders.containers)
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = os.path.join(folders.containers, name)
+        if name.startswith(".gone-"):
+            _bury(folders, path, name[6:])
+        elif name.startswith(".new-"):
+            maker = name.split("-")[1]
+            if not (maker.isdigit() and os.path.exists("/proc/" + maker)):
+                _bury(folders, path, name.split("-")[2])
+    from shepherd.runtime.volumes import volume
+
+    volume.sweep(folders.root)
+
+
+def _bury(folders, path, identity):
+    _unpin(folders, identity)
+    try:
+        trees.remove(path)
+    except FileNotFoundError:
+        pass  # whoever it is that removes it has done it
