@@ -9,7 +9,15 @@ from shepherd.runtime.containers import launch, recovery
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
 
-_FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+_FORWARDED = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCONT,
+)
 _DETACH = b"\x10\x11"  # control-P control-Q
 _STREAMS = ("stdin", "stdout", "stderr")
 

@@ -32,7 +32,9 @@ def run(arguments: list) -> int:
     env = run_options.environment(options.env, options.env_file)
     if options.tty and options.detach:
         raise RuntimeFailure("--detach and --tty exclude one another")
-    made = executing.process(record, options.rest[1:], env, options.user, options.workdir, options.tty, options.privileged)
+    made = executing.process(
+        record, options.rest[1:], env, options.user, options.workdir, options.tty, options.privileged
+    )
     events.write(record, "exec_start: " + " ".join(options.rest[1:]))
     request = executing.request(record, made)
     if options.detach or not options.interactive:

@@ -1,4 +1,4 @@
-"""`shepherd-runtime inspect NAME…`: all that is known of containers; of images and volumes where they have that name."""
+"""`shepherd-runtime inspect NAME…`: all that is known of containers; else of volumes and images of that name."""
 
 import json
 import sys

@@ -34,9 +34,8 @@ def run(arguments: list) -> int:
         if records.read(folders, one.id) is None:
             continue  # removed by its monitor meanwhile
         state = shown.state(one)
-        if every or state["Status"] in records.ALIVE:
-            if all(test(one, state) for test in tests):
-                rows.append(_row(one, state, options.whole, options.size))
+        if (every or state["Status"] in records.ALIVE) and all(test(one, state) for test in tests):
+            rows.append(_row(one, state, options.whole, options.size))
     rows = rows[: 1 if options.latest else options.last]
     from shepherd.runtime.cli import table
 
@@ -92,7 +91,9 @@ def _has_label(record, _state, value):
 
 
 def _has_volume(record, _state, value):
-    return any(value in (one.get("Name"), one.get("Source"), one["Destination"]) for one in record.config.get("Mounts") or [])
+    return any(
+        value in (one.get("Name"), one.get("Source"), one["Destination"]) for one in record.config.get("Mounts") or []
+    )
 
 
 _FILTERS = {
@@ -101,12 +102,13 @@ _FILTERS = {
     "label": _has_label,
     "status": lambda _record, state, value: state["Status"] == value,
     "exited": lambda _record, state, value: state["Status"] == "exited" and str(state["ExitCode"]) == value,
-    "ancestor": lambda record, _state, value: record.config["Config"]["Image"] in (value, value + ":latest")
-    or record.config["Image"].partition(":")[2].startswith(value.partition(":")[2] or value),
+    "ancestor": lambda record, _state, value: (
+        record.config["Config"]["Image"] in (value, value + ":latest")
+        or record.config["Image"].partition(":")[2].startswith(value.partition(":")[2] or value)
+    ),
     "before": lambda record, _state, value: record.config["Created"] < value,
     "since": lambda record, _state, value: record.config["Created"] > value,
     "volume": _has_volume,
     "network": lambda record, _state, value: record.host["NetworkMode"] == value,
     "health": lambda _record, state, value: (state.get("Health") or {"Status": "none"})["Status"] == value,
 }
-

@@ -31,7 +31,8 @@ def run(arguments: list) -> int:
             return 0
         from shepherd.runtime.cli import attached
 
-        return attached.run(record, options.interactive, attached.only(options.attach), options.sig_proxy)
+        proxy = options.sig_proxy or not any(word.startswith("--sig-proxy") for word in arguments)
+        return attached.run(record, options.interactive, attached.only(options.attach), proxy)
     except launch.StartFailure as error:
         return failed(error, error.code)
     except (RuntimeFailure, OSError) as error:

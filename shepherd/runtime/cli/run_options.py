@@ -14,16 +14,17 @@ _WORDS = {  # one value
     "health-start-period health-tcp health-timeout hostname ip ip6 ipc log-driver mac-address memory "
     "memory-reservation memory-swap memory-swappiness name network oom-score-adj pid pids-limit platform pull restart "
     "shm-size stop-signal stop-timeout user userns uts workdir": str,
-    "add-host annotation attach cap-add cap-drop device device-cgroup-rule dns dns-option dns-search env env-file expose "
-    "group-add label label-file link log-opt mount network-alias publish security-opt sysctl tmpfs ulimit "
+    "add-host annotation attach cap-add cap-drop device device-cgroup-rule dns dns-option dns-search env env-file "
+    "expose group-add label label-file link log-opt mount network-alias publish security-opt sysctl tmpfs ulimit "
     "volume volumes-from": list,
     "detach disable-content-trust init interactive no-healthcheck oom-kill-disable privileged publish-all quiet "
     "read-only rm sig-proxy tty": bool,
 }
 TABLE = {"--" + name: (name.replace("-", "_"), kind) for names, kind in _WORDS.items() for name in names.split()}
-TABLE.update({"--net": TABLE["--network"], "--net-alias": TABLE["--network-alias"], "--dns-opt": TABLE["--dns-option"]})
-_SHORT = {"a": "attach", "c": "cpu-shares", "d": "detach", "e": "env", "h": "hostname", "i": "interactive", "l": "label",
-          "m": "memory", "p": "publish", "P": "publish-all", "q": "quiet", "t": "tty", "u": "user", "v": "volume",
+for _other, _name in (("--net", "--network"), ("--net-alias", "--network-alias"), ("--dns-opt", "--dns-option")):
+    TABLE[_other] = TABLE[_name]
+_SHORT = {"a": "attach", "c": "cpu-shares", "d": "detach", "e": "env", "h": "hostname", "i": "interactive",
+          "l": "label", "m": "memory", "p": "publish", "P": "publish-all", "q": "quiet", "t": "tty", "u": "user", "v": "volume",
           "w": "workdir"}  # fmt: skip
 TABLE.update({"-" + short: TABLE["--" + name] for short, name in _SHORT.items()})
 _REFUSED = {"link": "networks have names: --network-alias", "volumes_from": "say the volumes again: -v",
@@ -111,7 +112,7 @@ def labels(words: list, files=()) -> dict:
 
 def _lines(name, option):
     try:
-        with (sys.stdin if name == "-" else open(name, encoding="utf-8", errors="surrogateescape")) as file:
+        with sys.stdin if name == "-" else open(name, encoding="utf-8", errors="surrogateescape") as file:
             return file.read().lstrip("\ufeff").splitlines()
     except OSError as error:
         raise RuntimeFailure("%s %s: %s" % (option, name, error.strerror)) from None
@@ -192,7 +193,10 @@ def _host(found):
         "CgroupParent": found.cgroup_parent or "",
         "OomScoreAdj": _number(found.oom_score_adj, "--oom-score-adj") or 0,
         "MemorySwappiness": _number(found.memory_swappiness, "--memory-swappiness"),
-        "LogConfig": {"Type": found.log_driver or "json-file", "Config": dict(_pair(one, "--log-opt") for one in found.log_opt)},
+        "LogConfig": {
+            "Type": found.log_driver or "json-file",
+            "Config": dict(_pair(one, "--log-opt") for one in found.log_opt),
+        },
         "PublishAllPorts": found.publish_all,
     })  # fmt: skip
     for field, value in (("pid", host["PidMode"]), ("ipc", host["IpcMode"]), ("uts", host["UTSMode"])):
@@ -210,7 +214,9 @@ def _networking(found, made):
     """What the network's own part is given."""
     if made.host["NetworkMode"] in ("none", "host"):
         if found.publish or found.publish_all:
-            raise RuntimeFailure("--publish: there are no ports to publish with --network %s" % made.host["NetworkMode"])
+            raise RuntimeFailure(
+                "--publish: there are no ports to publish with --network %s" % made.host["NetworkMode"]
+            )
         return {}
     return {
         "network": made.host["NetworkMode"],
@@ -320,7 +326,7 @@ def _device_rule(text):
 
 
 def _host_address(text):
-    name, separator, address = text.partition("=" if "=" in text else ":")
+    name, _, address = text.partition("=" if "=" in text else ":")
     import socket
 
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -427,7 +433,9 @@ def _mount(text):
         made["Propagation"] = fields.pop("bind-propagation", "rprivate")
         if made["Propagation"] not in _PROPAGATIONS:
             raise RuntimeFailure("--mount bind-propagation: should be one of " + ", ".join(_PROPAGATIONS))
-        made["NonRecursive"] = fields.pop("bind-recursive", "enabled") == "disabled" or _true(fields, "bind-nonrecursive")
+        made["NonRecursive"] = fields.pop("bind-recursive", "enabled") == "disabled" or _true(
+            fields, "bind-nonrecursive"
+        )
         made.update(Type="bind", Source=os.path.abspath(source))
         made["Make"] = _true(fields, "bind-create-src")
     elif kind == "volume":

@@ -15,5 +15,3 @@ def run(arguments: list) -> int:
     if options.time is not None and options.time < 0:
         options.time = 1 << 30  # as long as it takes
     return several.each(options.rest, lambda record: stopping.stop(record, number, options.time))
-
-

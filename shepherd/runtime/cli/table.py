@@ -10,7 +10,7 @@ def show(rows: list, columns: list, form=None, quiet=None) -> None:
     if form and form.startswith("table ") and form[6:].strip():
         template = form[6:]
         headings = {key: heading for heading, key in columns}
-        names = dict((key, headings.get(key, key.upper())) for key in (rows[0] if rows else headings))
+        names = {key: headings.get(key, key.upper()) for key in (rows[0] if rows else headings)}
         lines = [image_output.fill(template, names)] + [image_output.fill(template, row) for row in rows]
         cells = [line.split("\t") for line in lines]
         count = max(len(line) for line in cells)

@@ -1,4 +1,4 @@
-"""The exit code of a process that is not our child (pidfd_open(2); <linux/pidfd.h>, PIDFD_GET_INFO since Linux 6.15)."""
+"""The exit code of a process that is not our child (<linux/pidfd.h>: PIDFD_GET_INFO since Linux 6.15)."""
 
 import fcntl
 import os

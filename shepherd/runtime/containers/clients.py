@@ -1,7 +1,8 @@
 """Who talks to a monitor, over a socket in a folder that only root can enter. Packets (SOCK_SEQPACKET), by first byte:
 
     to the monitor    a  pass on what it says     f  say when the log has grown    i DATA  its standard input
-                      e  end its input            r HEIGHT WIDTH  its terminal     s SIGNAL GRACE  stop it (- : as declared)
+                      e  end its input            r HEIGHT WIDTH  its terminal
+                      s SIGNAL GRACE  stop it (-: as declared)
                       u  read again what is declared
     from it           o DATA, e DATA  its output and errors       L  the log has grown       S PID  it has been started
                       E JSON  it could not be    D CODE  it ended, and will be started again   X CODE  it ended
@@ -76,18 +77,10 @@ class Clients:
             if client.following and not client.waiting:
                 self._send(client, b"L")
 
-    def drain(self) -> None:
-        """Give those who do not keep up a moment to take what waits for them."""
-        poll = select.poll()
-        waiting = [client for client in self._all.values() if client.waiting]
-        for client in waiting:
-            poll.register(client.descriptor, select.POLLOUT)
-        while any(client.waiting for client in waiting) and poll.poll(5000):
-            for client in waiting:
-                if client.descriptor in self._all and client.waiting:
-                    self._flush(client)
-                if client.descriptor not in self._all:
-                    client.waiting.clear()
+    @property
+    def waiting(self) -> bool:
+        """Whether something said has not been taken yet."""
+        return any(client.waiting for client in self._all.values())
 
     # One of them
 

@@ -33,7 +33,7 @@ def seconds_of(text: str) -> float:
 
 
 def duration(text: str, option: str) -> float:
-    """Seconds of a length of time as Go writes it: 1m30s, 500ms, 10s; a number alone is seconds. Raises RuntimeFailure."""
+    """Seconds of a length of time as Go writes it: 1m30s, 500ms; a number alone is seconds. Raises RuntimeFailure."""
     total, number = 0.0, ""
     rest = text.strip()
     try:

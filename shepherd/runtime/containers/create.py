@@ -108,8 +108,10 @@ def _config(request, image):
     config["Env"] = specification.merge_environment(_texts(theirs, "Env"), ours.pop("Env", []))
     labels = theirs.get("Labels") if isinstance(theirs.get("Labels"), dict) else {}
     config["Labels"] = dict({str(name): str(value) for name, value in labels.items()}, **ours.pop("Labels", {}))
-    config["ExposedPorts"] = dict.fromkeys(sorted(_keys(theirs, "ExposedPorts") | set(ours.pop("ExposedPorts", {}))), {})
-    config["Volumes"] = dict.fromkeys(sorted(_keys(theirs, "Volumes")), {})
+    config["ExposedPorts"] = {
+        port: {} for port in sorted(_keys(theirs, "ExposedPorts") | set(ours.pop("ExposedPorts", {})))
+    }
+    config["Volumes"] = {path: {} for path in sorted(_keys(theirs, "Volumes"))}
     command, entry = ours.pop("Cmd", None), ours.pop("Entrypoint", None)
     config["Entrypoint"] = _texts(theirs, "Entrypoint") if entry is None else entry
     if command is None and entry is None:
@@ -145,14 +147,20 @@ def _health(ours, theirs):
     found.update(ours or {})
     if found and not found.get("Test"):
         if ours:
-            raise RuntimeFailure("--health-interval and the like need a check", "--health-cmd, --health-http, --health-tcp")
+            raise RuntimeFailure(
+                "--health-interval and the like need a check", "--health-cmd, --health-http, --health-tcp"
+            )
         return None
     return found or None
 
 
 def _host(request):
     """Docker's HostConfig, checked where nobody else does."""
-    host = {"NetworkMode": "none", "RestartPolicy": policy.parse("no"), "LogConfig": {"Type": "json-file", "Config": {}}}
+    host = {
+        "NetworkMode": "none",
+        "RestartPolicy": policy.parse("no"),
+        "LogConfig": {"Type": "json-file", "Config": {}},
+    }
     host.update({field: value for field, value in request.host.items() if value is not None})
     kind = host["LogConfig"]["Type"]
     if kind not in ("json-file", "none"):
@@ -195,8 +203,10 @@ def _mounts(folders, request, config):
             raise RuntimeFailure("the image's volume %.100r is no folder below its root" % path)
         if destination not in taken:
             made = volume.create(folders.root)
-            mounts.append({"Type": "volume", "Name": made.name, "Source": made.data, "Destination": destination,
-                           "Driver": "local", "Mode": "", "RW": True, "Propagation": "", "Anonymous": True})  # fmt: skip
+            mounts.append({
+                "Type": "volume", "Name": made.name, "Source": made.data, "Destination": destination, "Driver": "local",
+                "Mode": "", "RW": True, "Propagation": "", "Anonymous": True,
+            })  # fmt: skip
     return mounts
 
 

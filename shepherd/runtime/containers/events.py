@@ -74,7 +74,7 @@ class Follower:
 
     def _open(self):
         try:
-            self._file = open(self._path, "rb")
+            self._file = open(self._path, "rb")  # noqa: SIM115 - open for as long as it is followed
         except FileNotFoundError:
             self._file = None
 

@@ -64,7 +64,9 @@ class Health:
         def work():
             from shepherd.runtime.containers import probe
 
-            os.write(writer, document.dumps(probe.run(monitor.record, state, self._check["Test"], timeout)).encode("ascii"))
+            os.write(
+                writer, document.dumps(probe.run(monitor.record, state, self._check["Test"], timeout)).encode("ascii")
+            )
 
         def done(_status):
             data = b""

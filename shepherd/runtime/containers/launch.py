@@ -8,7 +8,9 @@ from shepherd.runtime.bundle import document, stage
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
 
-_PROGRAM = "import sys; sys.path.insert(0, %r); from shepherd.runtime.containers.monitor import main; main(sys.argv[1:])"
+_PROGRAM = (
+    "import sys; sys.path.insert(0, %r); from shepherd.runtime.containers.monitor import main; main(sys.argv[1:])"
+)
 
 
 class StartFailure(RuntimeFailure):

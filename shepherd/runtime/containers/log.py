@@ -131,7 +131,9 @@ def limits(config: dict) -> tuple:
     """(bytes, files) of a HostConfig.LogConfig: 16 MiB in 4 files where nothing is said."""
     options = config.get("Config") or {}
     size = options.get("max-size")
-    return parse_size(size) if size is not None else 16 << 20, int(options.get("max-file") or (4 if size is None else 1))
+    return parse_size(size) if size is not None else 16 << 20, int(
+        options.get("max-file") or (4 if size is None else 1)
+    )
 
 
 def parse_size(text: str) -> int:

@@ -39,6 +39,10 @@ def _entry(line):
         return None
 
 
+def _opened(path):
+    return open(path, "rb")  # noqa: SIM115 - closed by the reader when it is through with it
+
+
 class Reader:
     """All lines from some place on; more when there are more."""
 
@@ -54,9 +58,9 @@ class Reader:
             if self._older and self._older[-1] == path:
                 self._older.pop()
         self._start = start
-        self._files = [open(one, "rb") for one in self._older]
+        self._files = [_opened(one) for one in self._older]
         if os.path.exists(path):
-            self._files.append(open(path, "rb"))
+            self._files.append(_opened(path))
         if self._files:
             self._files[0].seek(start)
         self._rest = b""
@@ -72,7 +76,7 @@ class Reader:
             if not self._files:
                 if not os.path.exists(self._path):
                     return
-                self._files.append(open(self._path, "rb"))
+                self._files.append(_opened(self._path))
             for line in self._files[0]:
                 line = self._rest + line
                 self._rest = b""
@@ -110,9 +114,9 @@ class Reader:
                 continue
             if between.st_ino == held.st_ino:
                 for later in range(number - 1, 0, -1):
-                    self._files.append(open("%s.%d" % (self._path, later), "rb"))
+                    self._files.append(_opened("%s.%d" % (self._path, later)))
                 break
-        self._files.append(open(self._path, "rb"))
+        self._files.append(_opened(self._path))
         return True
 
 

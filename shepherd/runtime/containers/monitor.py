@@ -69,7 +69,7 @@ class Monitor:
         self._wait = 0.0
         self._began = 0.0
         self._stopping = False
-        self._done = False
+        self._ending = self._done = False
         self._health = None
         self.clients = Clients(self, self._running, descriptor)
         self._hear_signals()
@@ -117,7 +117,7 @@ class Monitor:
 
     def loop(self) -> None:
         """Until there is nothing to look after any more."""
-        while not self._done:
+        while not self._done and not (self._ending and not self.clients.waiting):
             timeout = None
             if self._timers:
                 timeout = max(0, min(when for when, _call in self._timers.values()) - time.monotonic()) * 1000 + 1
@@ -348,14 +348,16 @@ class Monitor:
             self._log.close()
             self._log = None
         self.clients.say(b"X%d" % code)
-        self.clients.drain()
-        self._done = True
+        self._ending = True  # as soon as those attached have taken what was said; a reader may take its time
 
     # What it is told
 
     def stop(self, number, grace) -> None:
         """End it: by its signal, and after `grace` seconds by SIGKILL; not to be started again."""
         self._stopping = True
+        if self._ending:
+            self._done = True  # somebody wants to have it out of the way
+            return
         config = self.record.config["Config"]
         if "again" in self._timers:  # it waits for its next start
             self.cancel("again")

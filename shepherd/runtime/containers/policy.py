@@ -12,7 +12,9 @@ def parse(text: str) -> dict:
     name, colon, count = text.partition(":")
     name = name or "no"
     if name not in NAMES or (colon and (name != "on-failure" or not count.isdigit())):
-        raise RuntimeFailure("--restart: should be one of %s, on-failure:NUMBER, and is %.40r" % (", ".join(NAMES), text))
+        raise RuntimeFailure(
+            "--restart: should be one of %s, on-failure:NUMBER, and is %.40r" % (", ".join(NAMES), text)
+        )
     return {"Name": name, "MaximumRetryCount": int(count or 0)}
 
 

@@ -44,7 +44,7 @@ def recover(record, restart: bool = True) -> None:
         removal.remove_own(record)
         return
     finishing.sweep_running(record)
-    if restart and state["Boot"] == records.boot() or waiting:
+    if (restart and state["Boot"] == records.boot()) or waiting:
         count = state["RestartCount"]
         if policy.again(record.host.get("RestartPolicy") or {}, state["ExitCode"], record.stopped, count):
             state["Status"] = "restarting"

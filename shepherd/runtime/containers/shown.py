@@ -92,7 +92,9 @@ def inspect(record) -> dict:
         "GraphDriver": {
             "Name": "overlay",
             "Data": {
-                "LowerDir": ":".join(os.path.join(record.folders.root, "layers", name) for name in reversed(config["Layers"])),
+                "LowerDir": ":".join(
+                    os.path.join(record.folders.root, "layers", name) for name in reversed(config["Layers"])
+                ),
                 "UpperDir": record.path("upper"),
                 "WorkDir": record.path("work"),
             },

@@ -99,7 +99,7 @@ def merge_environment(first: list, second: list) -> list:
 
 
 def granted_capabilities(host: dict) -> list:
-    """What --cap-add, --cap-drop and --privileged leave of the default ones. Raises RuntimeFailure for unknown names."""
+    """What --cap-add, --cap-drop and --privileged make of the default ones. Raises RuntimeFailure."""
     if host.get("Privileged"):
         return ["CAP_" + name for name in capabilities.NAMES[: capabilities.last() + 1]]
     everything = ["CAP_" + name for name in capabilities.NAMES]
@@ -206,7 +206,9 @@ def _machine_devices():
     own = {"/dev/" + name for name in ("null", "zero", "full", "random", "urandom", "tty", "console", "ptmx")}
     found = []
     for folder, folders, names in os.walk("/dev"):
-        folders[:] = [name for name in folders if os.path.join(folder, name) not in ("/dev/pts", "/dev/shm", "/dev/mqueue")]
+        folders[:] = [
+            name for name in folders if os.path.join(folder, name) not in ("/dev/pts", "/dev/shm", "/dev/mqueue")
+        ]
         for name in names:
             path = os.path.join(folder, name)
             state = os.lstat(path)

@@ -96,7 +96,11 @@ def _give_streams(record, running):
         ends = (null, null, null)
     else:
         entrance = os.open(os.path.join(running, "in"), os.O_RDONLY) if config.get("OpenStdin") else null
-        ends = (entrance, os.open(os.path.join(running, "out"), os.O_RDWR), os.open(os.path.join(running, "err"), os.O_RDWR))
+        ends = (
+            entrance,
+            os.open(os.path.join(running, "out"), os.O_RDWR),
+            os.open(os.path.join(running, "err"), os.O_RDWR),
+        )
     for number, end in enumerate(ends):
         os.dup2(end, number)
 

@@ -58,6 +58,10 @@ def await_monitor(record, timeout: float = 30.0) -> None:
         return
     from shepherd.runtime.linux import syscalls
 
+    connection = launch.connect(record)
+    if connection is not None:
+        connection.say(b"s - 0")  # it does not wait for slow readers any more
+        connection.close()
     try:
         descriptor = syscalls.pidfd_open(pid)
     except OSError:

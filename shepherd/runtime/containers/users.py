@@ -47,7 +47,7 @@ def resolve(root: int, text: str, more=()) -> dict:
             if account[0] in members and number is not None and number != gid:
                 further.append(number)
     further += [_group(groups, one) for one in more]
-    return {"uid": uid, "gid": gid or 0, "additionalGids": list(dict.fromkeys(further)) or [gid or 0]}
+    return {"uid": uid, "gid": gid or 0, "additionalGids": list(dict.fromkeys([gid or 0, *further]))}
 
 
 def _group(groups, name):
