@@ -4,7 +4,7 @@ import os
 
 from shepherd.runtime.bundle import document
 from shepherd.runtime.bundle import state as processes
-from shepherd.runtime.containers import clock, events, log, policy, removal, specification
+from shepherd.runtime.containers import clock, events, graves, log, policy, removal, specification
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
@@ -29,7 +29,6 @@ class Request:
 def create(folders, request: Request, image):
     """The container's Record. `image` is an images.image.Image, which the caller has leased. Raises RuntimeFailure."""
     folders.make()
-    removal.sweep(folders)
     identity = records.new_id()
     config = _config(request, image)
     host = _host(request)
@@ -77,13 +76,8 @@ def _save(made, host):
 
 
 def _undo(made, beside):
-    from shepherd.runtime.images import trees
-
     removal._unpin(made.folders, made.id)
-    try:
-        trees.remove(beside)
-    except FileNotFoundError:
-        pass
+    graves.bury(beside)
 
 
 def _unpack(image, declared, beside):

@@ -5,7 +5,7 @@ import os
 from shepherd.runtime.bundle import config as checks
 from shepherd.runtime.bundle import document, execute, state
 from shepherd.runtime.containers import root, users
-from shepherd.runtime.containers.specification import merge_environment
+from shepherd.runtime.containers.specification import everything_we_have, merge_environment
 
 
 def process(record, arguments: list, env=(), user=None, folder=None, terminal=False, privileged=False) -> dict:
@@ -26,10 +26,7 @@ def process(record, arguments: list, env=(), user=None, folder=None, terminal=Fa
         finally:
             os.close(place)
     if privileged:
-        from shepherd.runtime.linux import capabilities
-
-        names = ["CAP_" + name for name in capabilities.NAMES[: capabilities.last() + 1]]
-        made["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), names)
+        made["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything_we_have())
     checks.check_process(made, "")
     return made
 

@@ -33,7 +33,7 @@ class Log:
 
     def _open(self):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o640)
+        self._descriptor = os.open(self._path, flags, 0o600)
         self._length = os.fstat(self._descriptor).st_size
 
     def write(self, stream: str, data: bytes) -> None:

@@ -25,6 +25,7 @@ from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.containers.log import Log, limits
 from shepherd.runtime.linux import syscalls
 
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _MOST = 1 << 16  # bytes read at a time
 
 
@@ -99,10 +100,14 @@ class Monitor:
 
     def child(self, work, done) -> None:
         """Do `work()` in a process of its own; `done(status)` is called when that has ended."""
+        us = os.getpid()
         pid = os.fork()
         if pid == 0:
             status = 1
             try:
+                syscalls.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing goes on behind the back of the next monitor
+                if os.getppid() != us:
+                    os._exit(1)
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 work()

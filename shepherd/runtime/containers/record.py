@@ -127,6 +127,11 @@ class Record:
 
     # The lock
 
+    @property
+    def locked(self) -> bool:
+        """Whether we hold it."""
+        return self._lock is not None
+
     def __enter__(self):
         """Hold it: wait for who changes it now. Raises RuntimeFailure where it was removed meanwhile."""
         try:

@@ -1,5 +1,7 @@
 """What to do about a container whose monitor was killed, or whose machine went down."""
 
+import os
+
 from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import clock, events, launch, policy
 from shepherd.runtime.containers import record as records
@@ -8,8 +10,10 @@ LOST = 255
 
 
 def needed(record, state: dict) -> bool:
-    """Whether it is said to be alive and has no monitor."""
-    return state["Status"] in records.ALIVE and not record.monitor()
+    """Whether it has no monitor and is said to be alive, or has processes that nobody was told of."""
+    if state["Status"] not in records.ALIVE and not os.path.exists(os.path.join(record.folders.started, record.id)):
+        return False
+    return not record.monitor()
 
 
 def recover(record, restart: bool = True) -> None:
@@ -21,6 +25,9 @@ def recover(record, restart: bool = True) -> None:
 
     state = record.state()
     if not needed(record, state):
+        return
+    if state["Status"] not in records.ALIVE:
+        finishing.finish(record)  # it was killed while it started the container
         return
     if processes.alive(record.process(state)):
         connection = launch.monitor(record, "adopt")

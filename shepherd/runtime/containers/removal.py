@@ -2,7 +2,7 @@
 
 import os
 
-from shepherd.runtime.containers import events, finishing, launch
+from shepherd.runtime.containers import events, finishing, graves, launch
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import trees
@@ -42,19 +42,25 @@ def remove_own(record) -> None:
 def _remove(record, volumes):
     folders = record.folders
     grave = os.path.join(folders.containers, ".gone-" + record.id)
-    with folders.lock():
-        try:
-            os.rename(record.folder, grave)
-        except FileNotFoundError:
-            return  # somebody else was faster
-        if os.path.basename(_target(folders, record.name)) == record.id:
-            records.drop_name(folders, record.name)
-        _unpin(folders, record.id)
-    finishing.sweep_running(record)
-    events.write(record, "destroy")
-    if volumes:
-        _remove_volumes(record)
-    trees.remove(grave)
+    # until it is gone nobody else is to take it apart; who waits for us with the lock on it will not either
+    held = None if record.locked else graves.lock(record.folder)
+    try:
+        with folders.lock():
+            try:
+                os.rename(record.folder, grave)
+            except FileNotFoundError:
+                return  # somebody else was faster
+            if _target(folders, record.name) == record.id:
+                records.drop_name(folders, record.name)
+            _unpin(folders, record.id)
+        finishing.sweep_running(record)
+        events.write(record, "destroy")
+        if volumes:
+            _remove_volumes(record)
+        trees.remove(grave)
+    finally:
+        if held is not None:
+            os.close(held)
 
 
 def _target(folders, name):
@@ -95,27 +101,47 @@ def users(folders) -> dict:
 
 
 def sweep(folders) -> None:
-    """Take away what commands left that were killed while they made or removed a container."""
+    """Take away what commands left that were killed while they made, started or removed a container."""
     try:
         names = os.listdir(folders.containers)
     except FileNotFoundError:
         return
     for name in names:
-        path = os.path.join(folders.containers, name)
         if name.startswith(".gone-"):
-            _bury(folders, path, name[6:])
+            graves.bury(os.path.join(folders.containers, name))
         elif name.startswith(".new-"):
             maker = name.split("-")[1]
             if not (maker.isdigit() and os.path.exists("/proc/" + maker)):
-                _bury(folders, path, name.split("-")[2])
+                graves.bury(os.path.join(folders.containers, name))
+    _sweep_processes(folders)
+    _sweep_names(folders)
     from shepherd.runtime.volumes import volume
 
     volume.sweep(folders.root)
 
 
-def _bury(folders, path, identity):
-    _unpin(folders, identity)
-    try:
-        trees.remove(path)
-    except FileNotFoundError:
-        pass  # whoever it is that removes it has done it
+def _sweep_processes(folders):
+    """Of containers that are not there any more."""
+    from shepherd.runtime.bundle import lifecycle
+
+    for place in (folders.started, os.path.join(folders.state, "containers")):
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            if records.is_id(name) and not os.path.exists(folders.container(name)):
+                lifecycle.delete(folders.started, name, force=True)
+                finishing.sweep_running(records.Record(folders, name, {}))
+
+
+def _sweep_names(folders):
+    """Names and pins of containers that are not there; with the lock no container is just coming to be."""
+    pins = os.path.join(folders.root, "pins")
+    with folders.lock():
+        coming = {name.split("-")[2] for name in os.listdir(folders.containers) if name.startswith(".new-")}
+        for name in os.listdir(folders.names):
+            identity = _target(folders, name)
+            if name.startswith(".") or not os.path.exists(folders.container(identity)):
+                records.drop_name(folders, name)
+        for name in os.listdir(pins) if os.path.isdir(pins) else ():
+            identity = name.partition(".")[0]
+            gone = records.is_id(identity) and identity not in coming and not os.path.exists(folders.container(identity))
+            if gone or (records.is_id(identity) and name != identity and identity not in coming):
+                _unpin(folders, name)

@@ -101,15 +101,21 @@ def merge_environment(first: list, second: list) -> list:
 def granted_capabilities(host: dict) -> list:
     """What --cap-add, --cap-drop and --privileged make of the default ones. Raises RuntimeFailure."""
     if host.get("Privileged"):
-        return ["CAP_" + name for name in capabilities.NAMES[: capabilities.last() + 1]]
-    everything = ["CAP_" + name for name in capabilities.NAMES]
+        return everything_we_have()
+    everything = everything_we_have()
     added, dropped = (_capability_names(host.get(field) or []) for field in ("CapAdd", "CapDrop"))
-    found = set(everything if "ALL" in added else capabilities.DEFAULT)
+    found = set(everything if "ALL" in added else capabilities.DEFAULT) & set(everything)
     if "ALL" in dropped:
         found = set(everything) if "ALL" in added else set()
     found |= set(added) - {"ALL"}
     found -= set(dropped) - {"ALL"}
     return sorted(found)
+
+
+def everything_we_have() -> list:
+    """All capabilities that this process could give: those of its bounding set."""
+    numbers = capabilities.current()["bounding"]
+    return ["CAP_" + name for number, name in enumerate(capabilities.NAMES) if number in numbers]
 
 
 def _capability_names(words):

@@ -3,7 +3,7 @@
 import os
 
 from shepherd.runtime.bundle import document
-from shepherd.runtime.containers import clock
+from shepherd.runtime.containers import clock, graves
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
 from shepherd.runtime.linux import mounts, paths
@@ -123,7 +123,7 @@ def create(root: str, name=None, labels=None, options=None) -> Volume:
     try:
         os.rename(beside, os.path.join(top, name))
     except OSError:
-        _remove(beside)  # somebody else has just made it
+        graves.bury(beside)  # somebody else has just made it
         return find(root, name)
     files.sync_folder(top)
     return Volume(root, about)
@@ -136,7 +136,7 @@ def remove(root: str, name: str, users) -> None:
         raise RuntimeFailure("the volume %s is in use by %s" % (name, ", ".join(sorted(one[:12] for one in users))))
     grave = os.path.join(root, "volumes", ".gone-%s" % os.urandom(8).hex())
     os.rename(found.folder, grave)
-    _remove(grave)
+    graves.bury(grave)
 
 
 def sweep(root: str) -> None:
@@ -148,17 +148,10 @@ def sweep(root: str) -> None:
         return
     for name in names:
         if name.startswith(".gone-"):
-            _remove(os.path.join(top, name))
+            graves.bury(os.path.join(top, name))
         elif name.startswith(".new-"):
             maker = name.split("-")[1]
             if not (maker.isdigit() and os.path.exists("/proc/" + maker)):
-                _remove(os.path.join(top, name))
+                graves.bury(os.path.join(top, name))
 
 
-def _remove(path):
-    from shepherd.runtime.images import trees
-
-    try:
-        trees.remove(path)
-    except FileNotFoundError:
-        pass  # another sweep was faster

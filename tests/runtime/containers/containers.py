@@ -20,7 +20,7 @@ PROGRAM = (
 )
 APPLETS = (
     "sh true false cat ls id mount echo sleep ps env readlink hostname touch mkdir rm kill stat wc mknod chmod tty ln grep "
-    "setsid umount dd mv head tail seq test date expr yes httpd nc ip stty cp find mkfifo"
+    "setsid umount dd mv tr head tail seq test date expr yes httpd nc ip stty cp find mkfifo"
 ).split()
 PASSWD = b"root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n"
 GROUP = b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\n"

@@ -323,9 +323,9 @@ def test_the_process_is_as_it_was_asked_for(runtime):
 
 def test_privileged(runtime):
     text = runtime.output(
-        "--privileged", "box:1", "sh", "-c", "mount -t tmpfs x /tmp && grep Seccomp: /proc/self/status; ls /dev/mem"
+        "--privileged", "box:1", "sh", "-c", "mount -t tmpfs x /tmp && grep Seccomp: /proc/self/status"
     )
-    assert text.split() == ["Seccomp:", "0", "/dev/mem"] if os.path.exists("/dev/mem") else ["Seccomp:", "0"]
+    assert text.split() == ["Seccomp:", "0"]
 
 
 def test_a_terminal(runtime):
