@@ -63,8 +63,7 @@ def stop(folders) -> None:
             connection.say(b"s - -")
             ended.append(connection)
     for connection in ended:
-        while connection.hear():
-            pass
+        connection.ended()
 
 
 def command(folders, *words) -> list:

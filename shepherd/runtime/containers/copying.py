@@ -54,55 +54,65 @@ def copy(source: Place, target: Place, owners: bool, follow: bool = False) -> No
 
     `owners`: keep them (-a); `follow`: copy what a link leads to (-L).
     """
-    folder, name = _source(source, follow)
     try:
+        folder, name = _source(source, follow)
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except OSError as error:
-            raise RuntimeFailure("cannot copy %s: %s" % (source.path, error.strerror)) from None
-        is_folder = stat.S_ISDIR(found.st_mode)
-        if source.must_be_folder and not is_folder:
-            raise RuntimeFailure("cannot copy %s: it is no folder" % source.path)
-        if target.is_folder():
-            into = target.open(target.path, os.O_RDONLY | os.O_DIRECTORY)
-            called = name if name not in (".", "/") else "."
-        else:
-            if target.must_be_folder and not is_folder:
-                raise RuntimeFailure("there is no folder %s to copy into" % target.path)
-            into, called = target.parent()
-        try:
-            if is_folder and (source.contents or called == "."):
-                inner = os.open(name, _FOLDER, dir_fd=folder)
-                try:
-                    _fill(inner, into, owners, 0) if target.is_folder() else _copy(
-                        folder, name, into, called, owners, 0
-                    )
-                finally:
-                    os.close(inner)
-            else:
-                _copy(folder, name, into, called, owners, 0)
+            _copy_named(source, target, folder, name, owners)
         finally:
-            os.close(into)
+            os.close(folder)
     except OSError as error:
         raise RuntimeFailure("cannot copy %s to %s: %s" % (source.path, target.path, error.strerror)) from None
+
+
+def _copy_named(source, target, folder, name, owners):
+    is_folder = stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    if source.must_be_folder and not is_folder:
+        raise RuntimeFailure("cannot copy %s: it is no folder" % source.path)
+    exists = target.is_folder()
+    if exists:
+        into, called = target.open(target.path, os.O_RDONLY | os.O_DIRECTORY), name
+    elif target.must_be_folder and not is_folder:
+        raise RuntimeFailure("there is no folder %s to copy into" % target.path)
+    else:
+        into, called = target.parent()
+    try:
+        if exists and is_folder and (source.contents or name in (".", "")):
+            inner = os.open(name or ".", _FOLDER, dir_fd=folder)
+            try:
+                _fill(inner, into, owners, 0)
+            finally:
+                os.close(inner)
+        else:
+            _copy(folder, name, into, called, owners, 0)
     finally:
-        os.close(folder)
+        os.close(into)
 
 
 def _source(source, follow):
-    if not follow and not source.must_be_folder:
-        return source.parent()
-    if source.root is None:
+    """(descriptor of the folder it is in, its name there); a link at its end is followed on its own side."""
+    if source.root is None and (follow or source.must_be_folder):
         return Place(os.path.realpath(source.path)).parent()
-    opened = source.open(source.path)
-    try:
-        if stat.S_ISDIR(os.fstat(opened).st_mode):
-            name = os.path.basename(os.path.normpath("/" + source.path)) or "."
-            del name  # it is named by itself: its contents are what is wanted, or it is a link's target
-            return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened), "."
-    finally:
-        os.close(opened)
-    raise RuntimeFailure("-L: %s leads to no folder" % source.path)
+    if source.root is not None and (follow or source.must_be_folder):
+        return Place(_real(source), source.root).parent()
+    return source.parent()
+
+
+def _real(place):
+    """The path in a container of what a path there leads to, one link after the other."""
+    path = os.path.normpath("/" + place.path)
+    for _link in range(40):
+        above, name = os.path.split(path)
+        folder = place.open(above, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            target = os.readlink(name, dir_fd=folder) if name else None
+        except OSError:
+            target = None
+        finally:
+            os.close(folder)
+        if target is None:
+            return path
+        path = os.path.normpath(os.path.join(above, target))
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _copy(folder, name, into, called, owners, depth):

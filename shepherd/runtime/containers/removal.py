@@ -25,8 +25,7 @@ def remove(record, force: bool = False, volumes: bool = False) -> None:
             if connection is not None:
                 record.set_stopped(True)
                 connection.say(b"s - 0")
-                while connection.hear():
-                    pass
+                connection.ended()
                 connection.close()
             stopping.await_monitor(record)
         if not os.path.isdir(record.folder):
@@ -142,6 +141,8 @@ def _sweep_names(folders):
                 records.drop_name(folders, name)
         for name in os.listdir(pins) if os.path.isdir(pins) else ():
             identity = name.partition(".")[0]
-            gone = records.is_id(identity) and identity not in coming and not os.path.exists(folders.container(identity))
+            gone = (
+                records.is_id(identity) and identity not in coming and not os.path.exists(folders.container(identity))
+            )
             if gone or (records.is_id(identity) and name != identity and identity not in coming):
                 _unpin(folders, name)

@@ -22,10 +22,8 @@ def stop(record, number=None, grace=None) -> None:
     if connection is not None:
         words = tuple(b"-" if one is None else b"%d" % one for one in (number, grace))
         connection.say(b"s %s %s" % words)
-        while connection.hear():
-            pass
+        connection.ended()
         connection.close()
-    await_monitor(record)
     events.write(record, "stop")
 
 

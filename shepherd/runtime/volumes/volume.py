@@ -153,5 +153,3 @@ def sweep(root: str) -> None:
             maker = name.split("-")[1]
             if not (maker.isdigit() and os.path.exists("/proc/" + maker)):
                 graves.bury(os.path.join(top, name))
-
-

@@ -174,7 +174,7 @@ def test_restart_policies(runtime):
     assert runtime.inspect("always")["State"]["Running"]
     runtime.do("stop", "always")
     assert runtime.status("always") == "exited"
-    assert runtime.monitor("always") == 0
+    runtime.until(lambda: runtime.monitor("always") == 0)
     runtime.until(lambda: runtime.status("good") == "exited")
     assert runtime.inspect("good")["RestartCount"] == 0
 
