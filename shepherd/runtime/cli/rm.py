@@ -16,6 +16,6 @@ def run(arguments: list) -> int:
     folders = Folders()
     if options.force:
         words = [word for word in words if records.look(folders, word) is not None]
-    code = several.each(words, lambda record: removal.remove(record, options.force, options.volumes))
+    code = several.each(words, lambda record: removal.remove(record, options.force, options.volumes), at_once=True)
     removal.sweep(folders)
     return code

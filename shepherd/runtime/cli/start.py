@@ -23,12 +23,7 @@ def run(arguments: list) -> int:
     elif not words:
         raise RuntimeFailure("start needs a container's name", "usage: shepherd-runtime start [OPTIONS] CONTAINER…")
 
-    def work(record):
-        connection = launch.begin(record)
-        if connection is not None:
-            connection.close()
-
-    return several.each(words, work)
+    return several.each(words, launch.begin_unheard, at_once=True)
 
 
 def _attached(options):

@@ -14,4 +14,4 @@ def run(arguments: list) -> int:
     number = signals.parse(options.signal) if options.signal else None
     if options.time is not None and options.time < 0:
         options.time = 1 << 30  # as long as it takes
-    return several.each(options.rest, lambda record: stopping.stop(record, number, options.time))
+    return several.each(options.rest, lambda record: stopping.stop(record, number, options.time), at_once=True)

@@ -5,7 +5,7 @@ import os
 from shepherd.runtime.bundle import config as checks
 from shepherd.runtime.bundle import document, execute, state
 from shepherd.runtime.containers import root, users
-from shepherd.runtime.containers.specification import everything_we_have, merge_environment
+from shepherd.runtime.containers.specification import everything_we_have, granted_capabilities, merge_environment
 
 
 def process(record, arguments: list, env=(), user=None, folder=None, terminal=False, privileged=False) -> dict:
@@ -33,7 +33,15 @@ def process(record, arguments: list, env=(), user=None, folder=None, terminal=Fa
 
 def request(record, made: dict) -> execute.Request:
     """What bundle.execute takes."""
-    return execute.Request(state.find(record.folders.started, record.id), made)
+    container = state.find(record.folders.started, record.id)
+    profile = container.record["config"]["linux"].get("seccomp")
+    if profile:
+        from shepherd.runtime.containers import filters
+
+        compiled = filters.default(record.folders.root, granted_capabilities(record.host))
+        if profile == compiled:
+            container.record["config"]["linux"]["seccomp"] = compiled
+    return execute.Request(container, made)
 
 
 def start(record, made: dict) -> int:

@@ -149,6 +149,13 @@ def _become(record, how, descriptor):
     os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", _PROGRAM % home(), *words], environment)
 
 
+def begin_unheard(record) -> None:
+    """Start it, if it does not run."""
+    connection = begin(record)
+    if connection is not None:
+        connection.close()
+
+
 def begin(record, prepare=None) -> Connection:
     """Start a container that does not run, and return the Connection to its monitor; None where it runs already.
 

@@ -40,7 +40,7 @@ def _entry(line):
 
 
 def _opened(path):
-    return open(path, "rb")  # noqa: SIM115 - closed by the reader when it is through with it
+    return open(path, "rb")
 
 
 class Reader:

@@ -45,7 +45,7 @@ def config(record, place: str, user: dict, mounts: list, plan=None) -> dict:
         made["hostname"] = plan.get("hostname") or declared.get("Hostname") or record.id[:12]
         if declared.get("Domainname"):
             made["domainname"] = declared["Domainname"]
-    _apply_security(made, host, granted)
+    _apply_security(made, record, granted)
     return made
 
 
@@ -302,8 +302,9 @@ def _can_recurse():
     return tuple(int(word) for word in words[:2] if word.isdigit()) >= _RECURSIVE
 
 
-def _apply_security(made, host, granted):
+def _apply_security(made, record, granted):
     """--security-opt, and the filter of system calls."""
+    host = record.host
     process, linux = made["process"], made["linux"]
     profile = "default"
     for option in host.get("SecurityOpt") or []:
@@ -321,9 +322,9 @@ def _apply_security(made, host, granted):
     if host.get("Privileged") and profile == "default":
         profile = "unconfined"
     if profile == "default":
-        from shepherd.runtime.linux.seccomp.profile import default_profile
+        from shepherd.runtime.containers import filters
 
-        linux["seccomp"] = default_profile(granted)
+        linux["seccomp"] = filters.default(record.folders.root, granted)
     elif profile != "unconfined":
         from shepherd.runtime.bundle import document
 
