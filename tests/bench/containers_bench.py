@@ -2,8 +2,8 @@
 
     python tests/bench/containers_bench.py [--count 20] [--many 100] [--python /usr/bin/python3]
 
-Printed are the proportional set size (/proc/PID/smaps_rollup) of the monitors of `count` running containers, the time of
-`run --rm … true` from beginning to end, of `start` for `many` containers that were created, and of `rm -f` for them.
+Printed are the proportional set size (/proc/PID/smaps_rollup) of the monitors of `count` running containers, the time
+of `run --rm … true` from beginning to end, of `start` for `many` containers that were created, and of `rm -f` for them.
 Nothing is asserted. Run it as root.
 """
 
@@ -43,8 +43,15 @@ class Timed(Runtime):
 
     def timed(self, *words: str) -> float:
         begun = time.perf_counter()
-        subprocess.run(self.argv(*words), env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        subprocess.run(
+            self.argv(*words), env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, check=True
+        )
         return time.perf_counter() - begun
+
+
+def memory(runtime: Timed, names: list[str], how: str) -> None:
+    sizes = [proportional(runtime.monitor(name)) / 1024 for name in names]
+    print(f"monitors {how}: {statistics.mean(sizes):.2f} MiB each (largest {max(sizes):.2f})")
 
 
 def main() -> None:
@@ -65,12 +72,14 @@ def main() -> None:
                 runtime.do("create", "--network", "none", "--name", name, "box:1", "sleep", "1000")
             took = runtime.timed("start", *names[: options.count])
             print(f"start of {options.count:4}      {took * 1000:7.1f} ms")
-            sizes = [proportional(runtime.monitor(name)) for name in names[: options.count]]
-            print(f"a monitor          {statistics.mean(sizes) / 1024:7.2f} MiB of memory (largest {max(sizes) / 1024:.2f})")
+            memory(runtime, names[: options.count], "started together")
             runtime.timed("stop", "-t", "0", *names[: options.count])
             print(f"start of {options.many:4}      {runtime.timed('start', *names) * 1000:7.1f} ms")
             print(f"ps of {options.many:4}         {runtime.timed('ps') * 1000:7.1f} ms")
             print(f"rm -f of {options.many:4}      {runtime.timed('rm', '-f', *names) * 1000:7.1f} ms")
+            for name in names[: options.count]:
+                runtime.do("run", "-d", "--network", "none", "--name", name, "box:1", "sleep", "1000")
+            memory(runtime, names[: options.count], "run one by one")
         finally:
             runtime.destroy()
 

@@ -3,7 +3,7 @@
 import sys
 
 from shepherd.runtime.cli import several
-from shepherd.runtime.containers import boot
+from shepherd.runtime.containers import boot, launch
 from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -17,6 +17,7 @@ def run(arguments: list) -> int:
     folders.make()
     verb = options.rest[0] if options.rest else "start"
     if verb == "start":
+        launch.warm()
         return min(1, boot.start(folders))
     if verb == "stop":
         boot.stop(folders)

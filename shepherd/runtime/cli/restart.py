@@ -11,6 +11,8 @@ def run(arguments: list) -> int:
     options = several.parse(arguments, stop.TABLE, "restart [-t SECONDS] [-s SIGNAL] CONTAINER…")
     number = signals.parse(options.signal) if options.signal else None
 
+    launch.warm()
+
     def work(record):
         stopping.stop(record, number, options.time)
         connection = launch.begin(record)

@@ -4,7 +4,8 @@ import os
 import sys
 
 from shepherd.runtime.cli import run_options
-from shepherd.runtime.containers import launch
+from shepherd.runtime.containers import aside, launch
+from shepherd.runtime.containers import record as records
 from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -18,7 +19,7 @@ def run(arguments: list) -> int:
 
     try:
         options = run_options.read(arguments, USAGE)
-        record = make(options)
+        record = make(options, launch.warm)
     except Help as text:
         sys.stdout.write("%s\n" % text)
         return 0
@@ -47,25 +48,33 @@ def failed(error, code: int) -> int:
     return code
 
 
-def make(options):
-    """The Record of a new container, for `create` too."""
-    from shepherd.runtime.containers.create import create
+def make(options, meanwhile=None):
+    """The Record of a new container, for `create` too.
 
+    It is made by a process that ends: what it takes to read images is not for a monitor to keep in memory. This one
+    calls `meanwhile()` while it waits.
+    """
     asked = run_options.request(options)
     if options.cidfile and os.path.exists(options.cidfile):
         raise RuntimeFailure("--cidfile %s: is there already" % options.cidfile, "another container's, perhaps")
-    from shepherd.runtime.images.store import Store
-
     folders = Folders()
-    store = Store(folders.root)
-    with store.lease() as lease:
-        image = find_image(store, lease, asked.image, options)
-        record = create(folders, asked, image)
+    identity = aside.done(lambda: _create(folders, asked, options), meanwhile)
+    record = records.read(folders, identity)
     if options.cidfile:
         descriptor = os.open(options.cidfile, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
         with open(descriptor, "w") as file:
             file.write(record.id)
     return record
+
+
+def _create(folders, asked, options):
+    from shepherd.runtime.containers.create import create
+    from shepherd.runtime.images.store import Store
+
+    store = Store(folders.root)
+    with store.lease() as lease:
+        image = find_image(store, lease, asked.image, options)
+        return create(folders, asked, image).id
 
 
 def find_image(store, lease, name, options):

@@ -24,8 +24,8 @@ TABLE = {"--" + name: (name.replace("-", "_"), kind) for names, kind in _WORDS.i
 for _other, _name in (("--net", "--network"), ("--net-alias", "--network-alias"), ("--dns-opt", "--dns-option")):
     TABLE[_other] = TABLE[_name]
 _SHORT = {"a": "attach", "c": "cpu-shares", "d": "detach", "e": "env", "h": "hostname", "i": "interactive",
-          "l": "label", "m": "memory", "p": "publish", "P": "publish-all", "q": "quiet", "t": "tty", "u": "user", "v": "volume",
-          "w": "workdir"}  # fmt: skip
+          "l": "label", "m": "memory", "p": "publish", "P": "publish-all", "q": "quiet", "t": "tty", "u": "user",
+          "v": "volume", "w": "workdir"}  # fmt: skip
 TABLE.update({"-" + short: TABLE["--" + name] for short, name in _SHORT.items()})
 _REFUSED = {"link": "networks have names: --network-alias", "volumes_from": "say the volumes again: -v",
             "oom_kill_disable": "a container that cannot be ended is no help", "userns": None}  # fmt: skip

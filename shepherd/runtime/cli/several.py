@@ -47,7 +47,8 @@ def _side_by_side(words, work, say):
             finally:
                 os._exit(code)
         children.append(pid)
-    return int(any([os.waitpid(pid, 0)[1] for pid in children]))
+    statuses = [os.waitpid(pid, 0)[1] for pid in children]
+    return int(any(statuses))
 
 
 def parse(arguments: list, table: dict, usage: str, least: int = 1, most=None, until_first: bool = False):

@@ -23,6 +23,7 @@ def run(arguments: list) -> int:
     elif not words:
         raise RuntimeFailure("start needs a container's name", "usage: shepherd-runtime start [OPTIONS] CONTAINER…")
 
+    launch.warm()
     return several.each(words, launch.begin_unheard, at_once=True)
 
 

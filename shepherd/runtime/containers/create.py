@@ -51,6 +51,8 @@ def create(folders, request: Request, image):
         image.store.pin(identity, image.manifest_descriptor.digest)
         _unpack(image, declared, beside)
         _write_files(request, declared, beside)
+        if host.get("Init"):
+            _write_init(os.path.join(beside, "init"))
         with folders.lock():
             declared["Mounts"] = _mounts(folders, request, config)
             made.folder = beside
@@ -258,6 +260,14 @@ def _write_files(request, declared, beside):
         with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.chmod(os.path.join(beside, name), 0o644)
+
+
+def _write_init(path):
+    from shepherd.runtime.linux import reaper
+
+    with open(path, "wb") as file:
+        file.write(reaper.program())
+    os.chmod(path, 0o755)
 
 
 def _text(path):

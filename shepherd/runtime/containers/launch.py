@@ -117,6 +117,27 @@ def home() -> str:
     return os.path.abspath(__file__).rsplit(os.sep, 4)[0]
 
 
+_WARM = []
+
+
+def warm() -> None:
+    """Have monitors started by this process be copies of it, without a new interpreter and its imports.
+
+    For a process that has imported little else and is about to end: what it has in memory they keep. Everything that
+    a start needs is imported now, once for all of them.
+    """
+    from shepherd.runtime.linux import cgroups
+
+    cgroups.expect_moves()  # while the rest is imported
+    from shepherd.runtime.bundle import config, create, lifecycle
+    from shepherd.runtime.containers import filters, monitor, starting
+    from shepherd.runtime.images import rootfs
+    from shepherd.runtime.linux import seccomp
+    from shepherd.runtime.volumes import volume
+
+    _WARM[:] = [monitor, config, create, lifecycle, filters, starting, rootfs, seccomp, volume]
+
+
 def monitor(record, how: str) -> Connection:
     """Start one, to `start` the container, to look after one that runs (`adopt`), or to see whether it is to be started
     `again`. It outlives this process."""
@@ -141,10 +162,15 @@ def _become(record, how, descriptor):
         os.dup2(null, number)
     stage.close_others({descriptor}, 0)
     stage.reset_signals()
-    os.set_inheritable(descriptor, True)
     os.umask(0o077)
     os.chdir("/")
     words = [record.folders.root, record.folders.state, record.id, how, str(descriptor)]
+    if _WARM:
+        from shepherd.runtime.linux import title
+
+        title.set_title("shepherd-runtime monitor %s %s" % (record.id, record.folders.root))
+        _WARM[0].main(words)
+    os.set_inheritable(descriptor, True)
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", _PROGRAM % home(), *words], environment)
 

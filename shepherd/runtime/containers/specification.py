@@ -55,7 +55,7 @@ def _process(record, user, granted):
     process = {
         "terminal": bool(declared.get("Tty")),
         "user": user,
-        "args": ([INIT] if host.get("Init") else []) + arguments,
+        "args": arguments,
         "env": environment(declared, declared.get("Hostname") or record.id[:12]),
         "cwd": os.path.normpath("/" + (declared.get("WorkingDir") or "")),
         "capabilities": {"bounding": granted, "effective": granted, "permitted": granted},

@@ -41,11 +41,37 @@ def start(record, running: str, console) -> dict:
     try:
         user = users.resolve(descriptor, record.config["Config"].get("User") or "", record.host.get("GroupAdd") or ())
         mounts = _prepare_mounts(record, running, descriptor)
+        plan = _plan_network(record)
+        config = specification.config(record, place, user, mounts, plan)
+        if record.host.get("Init"):
+            config["process"]["args"] = _under_init(descriptor, config["process"])
     finally:
         os.close(descriptor)
-    plan = _plan_network(record)
-    config = specification.config(record, place, user, mounts, plan)
     return _create(record, config, console, plan)
+
+
+def _under_init(descriptor, process):
+    """The reaper's arguments: the program's path, which it does not look for, and the program's own arguments."""
+    arguments = process["args"]
+    name = arguments[0]
+    places = [name]
+    if "/" not in name:
+        path = dict(one.partition("=")[::2] for one in process["env"]).get("PATH", "")
+        places = [os.path.join(folder, name) for folder in path.split(":") if folder.startswith("/")]
+    for place in places:
+        try:
+            found = paths.open_inside(descriptor, os.path.join(process["cwd"], place))
+        except OSError:
+            continue
+        try:
+            mode = os.fstat(found).st_mode
+        finally:
+            os.close(found)
+        if stat.S_ISREG(mode) and mode & 0o111:
+            return [specification.INIT, place, *arguments]
+    if "/" in name:
+        return [specification.INIT, name, *arguments]  # perhaps in a volume: it says itself what is wrong
+    raise RuntimeFailure('exec: "%s": executable file not found in $PATH' % name)
 
 
 def _create(record, config, console, plan):

@@ -18,10 +18,51 @@ PROGRAM = (
     f"import os, sys; sys.path.insert(0, {str(CHECKOUT)!r}); from shepherd.runtime.cli import main; code = main();"
     " sys.stdout.flush(); sys.stderr.flush(); os._exit(code)"
 )
-APPLETS = (
-    "sh true false cat ls id mount echo sleep ps env readlink hostname touch mkdir rm kill stat wc mknod chmod tty ln grep "
-    "setsid umount dd mv tr head tail seq test date expr yes httpd nc ip stty cp find mkfifo"
-).split()
+APPLETS = [
+    "sh",
+    "true",
+    "false",
+    "cat",
+    "ls",
+    "id",
+    "mount",
+    "echo",
+    "sleep",
+    "ps",
+    "env",
+    "readlink",
+    "hostname",
+    "touch",
+    "mkdir",
+    "rm",
+    "kill",
+    "stat",
+    "wc",
+    "mknod",
+    "chmod",
+    "tty",
+    "ln",
+    "grep",
+    "setsid",
+    "umount",
+    "dd",
+    "mv",
+    "tr",
+    "head",
+    "tail",
+    "seq",
+    "test",
+    "date",
+    "expr",
+    "yes",
+    "httpd",
+    "nc",
+    "ip",
+    "stty",
+    "cp",
+    "find",
+    "mkfifo",
+]
 PASSWD = b"root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n"
 GROUP = b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\n"
 
@@ -39,11 +80,16 @@ def base(passwd: bytes = PASSWD) -> list[Any]:
     found = busybox()
     assert found
     return [
-        folder("bin"), folder("etc"), folder("tmp", mode=0o1777), folder("data", mode=0o750, uid=7, gid=8),
-        entry("bin/busybox", data=Path(found).read_bytes(), mode=0o755), entry("data/seed", data=b"seed\n"),
-        entry("etc/passwd", data=passwd), entry("etc/group", data=GROUP),
+        folder("bin"),
+        folder("etc"),
+        folder("tmp", mode=0o1777),
+        folder("data", mode=0o750, uid=7, gid=8),
+        entry("bin/busybox", data=Path(found).read_bytes(), mode=0o755),
+        entry("data/seed", data=b"seed\n"),
+        entry("etc/passwd", data=passwd),
+        entry("etc/group", data=GROUP),
         *[symlink("bin/" + name, "busybox") for name in APPLETS],
-    ]  # fmt: skip
+    ]
 
 
 class Runtime:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import tarfile
 import threading
+from pathlib import Path
 
 import pytest
 from containers import GROUP, PASSWD, base
@@ -79,8 +80,13 @@ def test_a_name_of_the_machines_is_no_name_inside(runtime):
 
 def test_folders_of_an_image_that_lead_out(runtime, canary):
     """WorkingDir and Volumes with .. in them (row 20)."""
-    runtime.image("out:1", [layer(*base())], Cmd=["sh", "-c", "echo $PWD; touch here"], WorkingDir=f"../../..{canary}",
-                  Volumes={f"/../..{canary}/v": {}, "/../../etc/x": {}})  # fmt: skip
+    runtime.image(
+        "out:1",
+        [layer(*base())],
+        Cmd=["sh", "-c", "echo $PWD; touch here"],
+        WorkingDir=f"../../..{canary}",
+        Volumes={f"/../..{canary}/v": {}, "/../../etc/x": {}},
+    )
     assert runtime.output("out:1") == f"{canary}\n"  # inside, where it was made
     runtime.image("root:1", [layer(*base())], Cmd=["true"], Volumes={"/..": {}})
     assert "no folder below its root" in runtime.run("root:1").stderr
@@ -98,8 +104,20 @@ def test_a_folder_to_work_in_that_is_an_open_file(runtime):
 
 def test_copy_up_of_links(runtime, canary):
     """What an image has at a volume's place is copied as it is; links in it lead nowhere on the machine."""
-    runtime.image("links:1", [layer(*base(), folder("v"), symlink("v/abs", f"{canary}/secret"), symlink("v/up", f"../../../..{canary}"),
-                  symlink("w", str(canary)), entry("v/real", data=b"1"))], Cmd=["true"])  # fmt: skip
+    runtime.image(
+        "links:1",
+        [
+            layer(
+                *base(),
+                folder("v"),
+                symlink("v/abs", f"{canary}/secret"),
+                symlink("v/up", f"../../../..{canary}"),
+                symlink("w", str(canary)),
+                entry("v/real", data=b"1"),
+            )
+        ],
+        Cmd=["true"],
+    )
     runtime.output("-v", "one:/v", "links:1")
     data = json.loads(runtime.do("volume", "inspect", "one"))[0]["Mountpoint"]
     assert sorted(os.listdir(data)) == ["abs", "real", "up"]
@@ -132,8 +150,17 @@ def test_subpaths_that_lead_out(runtime, canary):
 
 def test_binds_that_give_the_machine_away(runtime, tmp_path, canary):
     (tmp_path / "link").symlink_to("/")
-    for source in ("/", "/proc", "/proc/sys", str(runtime.root), str(runtime.state), str(runtime.root / "containers"), str(tmp_path / "link"),
-                   str(tmp_path), f"{canary}/../../../../../.."):  # fmt: skip
+    for source in (
+        "/",
+        "/proc",
+        "/proc/sys",
+        str(runtime.root),
+        str(runtime.state),
+        str(runtime.root / "containers"),
+        str(tmp_path / "link"),
+        str(tmp_path),
+        f"{canary}/../../../../../..",
+    ):
         done = runtime.run("--rm", "-v", f"{source}:/host", "box:1", "true")
         assert done.returncode == 125 and "may not be mounted" in done.stderr, source
     assert runtime.output("--security-opt", "host-binds=unconfined", "-v", "/proc:/host:ro", "box:1", "true") == ""
@@ -236,8 +263,14 @@ def test_a_log_that_is_a_link_is_not_written_through(runtime, canary):
 def test_what_is_shown_obeys_no_escape_sequences(runtime):
     evil = "\x1b]0;owned\x07\x1b[2J"
     runtime.start("one", "--label", f"x={evil}", "-e", f"Y={evil}", "box:1", "sh", "-c", f": '{evil}'; sleep 100")
-    for words in (["ps", "--no-trunc"], ["ps", "--format", "{{.Labels}} {{.Command}}"], ["top", "one"], ["inspect", "one"], ["events", "--since", "1h",
-                  "--until", "0s"], ["inspect", "-f", "{{.Config.Env}} {{.Config.Labels}}", "one"]):  # fmt: skip
+    for words in (
+        ["ps", "--no-trunc"],
+        ["ps", "--format", "{{.Labels}} {{.Command}}"],
+        ["top", "one"],
+        ["inspect", "one"],
+        ["events", "--since", "1h", "--until", "0s"],
+        ["inspect", "-f", "{{.Config.Env}} {{.Config.Labels}}", "one"],
+    ):
         assert "\x1b" not in runtime.do(*words) and "\x07" not in runtime.do(*words), words
 
 
@@ -248,10 +281,10 @@ def test_secrets_are_in_no_command_line_and_no_open_file(runtime):
     ]
     for pid in others:
         try:
-            assert b"s3cret-value" not in open(f"/proc/{pid}/cmdline", "rb").read()
+            assert b"s3cret-value" not in Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-    assert b"s3cret-value" not in open(f"/proc/{runtime.monitor('one')}/environ", "rb").read()
+    assert b"s3cret-value" not in Path(f"/proc/{runtime.monitor('one')}/environ").read_bytes()
     assert "s3cret" not in runtime.output("box:1", "env")
     for top in (runtime.root, runtime.state):
         assert stat.S_IMODE(os.stat(top).st_mode) == 0o700 or not os.path.exists(top / "lock")
@@ -272,14 +305,15 @@ def test_others_cannot_speak_to_a_monitor(runtime):
     program = "import os, sys; os.setresuid(65534, 65534, 65534); os.listdir(sys.argv[1])"
     done = subprocess.run(["python3", "-c", program, str(runtime.state / "containers")], capture_output=True, text=True)
     assert "PermissionError" in done.stderr
-    sockets = [line for line in open("/proc/net/unix") if "shepherd" in line and " @" in line]
+    sockets = [line for line in Path("/proc/net/unix").read_text().splitlines() if "shepherd" in line and " @" in line]
     assert sockets == []
 
 
 def test_what_a_container_finds_by_default(runtime, canary):
     """Nothing to write in the kernel's folders, no disk to open, no more shared memory than it may have."""
     script = """
-    for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/irq/default_smp_affinity /sys/kernel/uevent_helper; do
+    for f in /proc/sysrq-trigger /proc/sys/kernel/core_pattern /proc/irq/default_smp_affinity \\
+            /sys/kernel/uevent_helper; do
         (echo x > $f) 2>/dev/null && echo wrote $f
     done
     cat /proc/kcore 2>/dev/null | head -c 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -56,11 +57,12 @@ def test_what_is_meant(words, wanted, tmp_path, monkeypatch):
 def test_both_beside_each_other(runtime, tmp_path):
     """A bundle's container and one of ours: each verb finds its own, also where both have one name."""
     from containers import busybox
+
     from shepherd.runtime.bundle import template
 
     for name in ("bin", "proc", "sys", "dev", "etc"):
         (tmp_path / "b/rootfs" / name).mkdir(parents=True)
-    (tmp_path / "b/rootfs/bin/sh").write_bytes(open(busybox(), "rb").read())
+    (tmp_path / "b/rootfs/bin/sh").write_bytes(Path(busybox()).read_bytes())
     (tmp_path / "b/rootfs/bin/sh").chmod(0o755)
     config = template.config()
     config["process"].update(terminal=False, args=["sh", "-c", "while :; do sleep 1; done"])
@@ -72,8 +74,14 @@ def test_both_beside_each_other(runtime, tmp_path):
         for name in ("theirs", "same"):
             config["linux"]["cgroupsPath"] = f"/shepherd-test-{os.getpid()}-{name}"
             (tmp_path / "b/config.json").write_text(json.dumps(config))
-            subprocess.run(runtime.argv("create", "--bundle", str(tmp_path / "b"), name), env=runtime.environment, stdin=subprocess.DEVNULL,
-                           stdout=out, stderr=out, check=True)  # fmt: skip
+            subprocess.run(
+                runtime.argv("create", "--bundle", str(tmp_path / "b"), name),
+                env=runtime.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                check=True,
+            )
     try:
         runtime.start("ours", "box:1", "sleep", "100")
         runtime.start("same", "box:1", "sleep", "100")

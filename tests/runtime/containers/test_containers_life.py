@@ -245,8 +245,14 @@ def test_events(runtime):
     ]
     found = [(one["Action"], one["Actor"]["Attributes"]["name"]) for one in lines]
     assert found == [
-        ("create", "one"), ("start", "one"), ("die", "one"), ("destroy", "one"), ("create", "two"), ("start", "two"), ("die", "two"),
-    ]  # fmt: skip
+        ("create", "one"),
+        ("start", "one"),
+        ("die", "one"),
+        ("destroy", "one"),
+        ("create", "two"),
+        ("start", "two"),
+        ("die", "two"),
+    ]
     assert lines[-1]["Actor"]["Attributes"]["exitCode"] == "1"
     shown = runtime.do("events", "--since", "1h", "--until", "0s", "-f", "event=die", "-f", "container=two")
     assert shown.count("\n") == 1 and " container die " in shown
@@ -264,13 +270,27 @@ def test_cidfile_and_environment(runtime, tmp_path):
     (tmp_path / "env").write_text("# comment\nFROM_FILE=1\nA=file\nHERE\nNOT_HERE\n")
     runtime.environment["HERE"] = "yes"
     text = runtime.output(
-        "--cidfile", str(tmp_path / "cid"), "--env-file", str(tmp_path / "env"), "-e", "B=2", "-eC=3", "--env=PATH=/bin:/x",
-        "box:1", "env",
-    )  # fmt: skip
+        "--cidfile",
+        str(tmp_path / "cid"),
+        "--env-file",
+        str(tmp_path / "env"),
+        "-e",
+        "B=2",
+        "-eC=3",
+        "--env=PATH=/bin:/x",
+        "box:1",
+        "env",
+    )
     found = dict(line.partition("=")[::2] for line in text.splitlines())
     assert {name: found.get(name) for name in ("FROM_FILE", "A", "HERE", "NOT_HERE", "B", "C", "PATH")} == {
-        "FROM_FILE": "1", "A": "file", "HERE": "yes", "NOT_HERE": None, "B": "2", "C": "3", "PATH": "/bin:/x",
-    }  # fmt: skip
+        "FROM_FILE": "1",
+        "A": "file",
+        "HERE": "yes",
+        "NOT_HERE": None,
+        "B": "2",
+        "C": "3",
+        "PATH": "/bin:/x",
+    }
     assert len((tmp_path / "cid").read_text()) == 64
     assert "is there already" in runtime.run("--cidfile", str(tmp_path / "cid"), "box:1", "true").stderr
 
@@ -328,6 +348,27 @@ def test_privileged(runtime):
     assert text.split() == ["Seccomp:", "0"]
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the reaper is written for x86_64")
+def test_a_first_process_that_reaps_and_passes_signals_on(runtime):
+    orphans = "for i in 1 2 3; do (sleep 0.05 &); done; sleep 0.3; ps"
+    shown = runtime.output("--init", "box:1", "sh", "-c", orphans)
+    assert "/dev/init" in shown.splitlines()[1] and "[sleep]" not in shown
+    for script, code in (("exit 5", 5), ("kill -9 $$", 137), ("kill -USR1 $$", 138)):
+        assert runtime.run("--rm", "--init", "box:1", "sh", "-c", script).returncode == code, script
+    assert runtime.run("--rm", "--init", "box:1", "nosuch").returncode == 127
+    assert runtime.run("--rm", "--init", "box:1", "/etc/passwd").returncode == 126
+    assert runtime.output("--init", "-u", "user", "box:1", "id", "-u") == "1000\n"
+    runtime.start("one", "--init", "box:1", "sleep", "1000")  # has no handler, and as process 1 would not hear of it
+    runtime.do("stop", "-t", "50", "one")
+    assert runtime.inspect("one")["State"]["ExitCode"] == 143
+    runtime.start(
+        "two", "--init", "box:1", "sh", "-c", "trap 'echo got; exit 4' INT; echo up; while :; do sleep 0.05; done"
+    )
+    runtime.until(lambda: runtime.do("logs", "two"))
+    runtime.do("kill", "-s", "INT", "two")
+    assert runtime.do("wait", "two") == "4\n"
+
+
 def test_a_terminal(runtime):
     """Through a terminal of ours: it is one inside, has its size, and what is typed comes to it."""
     import fcntl
@@ -338,9 +379,15 @@ def test_a_terminal(runtime):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
     process = subprocess.Popen(
-        runtime.argv("run", "--rm", "-it", "--network", "none", "box:1", "sh", "-c", "tty; read x; stty size; echo got-$x"),
-        stdin=slave, stdout=slave, stderr=slave, env=runtime.environment, start_new_session=True,
-    )  # fmt: skip
+        runtime.argv(
+            "run", "--rm", "-it", "--network", "none", "box:1", "sh", "-c", "tty; read x; stty size; echo got-$x"
+        ),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=runtime.environment,
+        start_new_session=True,
+    )
     os.close(slave)
     said = b""
     while b"/dev/" not in said:
@@ -365,8 +412,12 @@ def test_detaching_from_a_terminal(runtime):
     master, slave = pty.openpty()
     process = subprocess.Popen(
         runtime.argv("run", "--name", "one", "-it", "--network", "none", "box:1", "sh"),
-        stdin=slave, stdout=slave, stderr=slave, env=runtime.environment, start_new_session=True,
-    )  # fmt: skip
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=runtime.environment,
+        start_new_session=True,
+    )
     os.close(slave)
     said = b""
     while b"#" not in said:

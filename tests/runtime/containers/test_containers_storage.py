@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 from containers import base
@@ -28,7 +29,7 @@ def test_a_volume_is_filled_once_and_outlives_its_containers(runtime):
     assert runtime.output("-v", "bare:/data:nocopy", "box:1", "ls", "/data") == ""
     assert runtime.do("volume", "ls", "-q") == "bare\nstuff\n"
     about = json.loads(runtime.do("volume", "inspect", "stuff"))[0]
-    assert open(about["Mountpoint"] + "/seed").read() == "new\n"
+    assert Path(about["Mountpoint"], "seed").read_text() == "new\n"
     assert runtime.do("volume", "rm", "stuff", "bare") == "stuff\nbare\n"
     assert runtime.do("volume", "ls", "-q") == ""
 
@@ -97,8 +98,16 @@ def test_diff(runtime):
     script = "echo x > /new; rm /data/seed; mkdir -p /d/e; chmod 600 /etc/group; rm -r /bin/yes; mkdir /bin/yes"
     runtime.run("--name", "one", "-v", "vv:/mounted/here", "box:1", "sh", "-c", script)
     assert runtime.do("diff", "one").splitlines() == [
-        "C /bin", "C /bin/yes", "A /d", "A /d/e", "C /data", "D /data/seed", "C /etc", "C /etc/group", "A /new",
-    ]  # fmt: skip
+        "C /bin",
+        "C /bin/yes",
+        "A /d",
+        "A /d/e",
+        "C /data",
+        "D /data/seed",
+        "C /etc",
+        "C /etc/group",
+        "A /new",
+    ]
     runtime.run("--name", "two", "box:1", "true")
     assert runtime.do("diff", "two") == ""
 
@@ -177,8 +186,16 @@ def test_cp(runtime, tmp_path):
 
 def test_images_that_say_how_to_run(runtime):
     """Entry point and command, user, folder, stop signal and volumes of the image."""
-    runtime.image("app:1", [layer(*base(), folder("srv"))], Entrypoint=["echo", "entry"], Cmd=["command"], User="user:extra",
-                  WorkingDir="/srv", StopSignal="SIGINT", ExposedPorts={"80/tcp": {}})  # fmt: skip
+    runtime.image(
+        "app:1",
+        [layer(*base(), folder("srv"))],
+        Entrypoint=["echo", "entry"],
+        Cmd=["command"],
+        User="user:extra",
+        WorkingDir="/srv",
+        StopSignal="SIGINT",
+        ExposedPorts={"80/tcp": {}},
+    )
     assert runtime.output("app:1") == "entry command\n"
     assert runtime.output("app:1", "other") == "entry other\n"
     assert runtime.output("--entrypoint", "pwd", "app:1") == "/srv\n" if "pwd" in str(base) else True
