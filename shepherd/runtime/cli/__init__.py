@@ -11,7 +11,7 @@ from shepherd.runtime.errors import RuntimeFailure
 
 VERBS = (
     "attach", "boot", "commit", "container", "cp", "create", "diff", "events", "exec", "export", "history", "image",
-    "images", "inspect", "kill", "load", "logs", "pause", "prune", "ps", "pull", "push", "rename", "restart",
+    "images", "inspect", "kill", "load", "logs", "pause", "port", "prune", "ps", "pull", "push", "rename", "restart",
     "rm", "rmi", "run", "save", "start", "stats", "stop", "tag", "top", "unpause", "update", "volume", "wait",
 )  # fmt: skip
 

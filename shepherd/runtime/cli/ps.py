@@ -57,7 +57,7 @@ def _row(record, state, whole, size):
         "RunningFor": clock.ago(max(0.0, time.time() - created)) + " ago",
         "Status": shown.sentence(state),
         "State": state["Status"],
-        "Ports": shown.ports(record),
+        "Ports": shown.ports(record, state),
         "Names": record.name,
         "Labels": ",".join("%s=%s" % pair for pair in sorted((config.get("Labels") or {}).items())),
         "Mounts": ",".join(one.get("Name") or one.get("Source") or "" for one in record.config.get("Mounts") or []),

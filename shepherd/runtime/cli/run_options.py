@@ -211,17 +211,15 @@ def _host(found):
 
 
 def _networking(found, made):
-    """What the network's own part is given."""
-    if made.host["NetworkMode"] in ("none", "host"):
+    """What the network's own part is given (network/attach.py)."""
+    mode = made.host["NetworkMode"]
+    if mode in ("none", "host") or mode.startswith("container:"):
         if found.publish or found.publish_all:
-            raise RuntimeFailure(
-                "--publish: there are no ports to publish with --network %s" % made.host["NetworkMode"]
-            )
+            raise RuntimeFailure("--publish: there are no ports to publish with --network %s" % mode)
         return {}
-    return {
-        "network": made.host["NetworkMode"],
-        "publish": found.publish,
-        "publish_all": found.publish_all,
+    given = {
+        "network": mode.split(",") if "," in mode else mode,
+        "ports": found.publish,
         "aliases": found.network_alias,
         "ip": found.ip,
         "ip6": found.ip6,
@@ -229,9 +227,10 @@ def _networking(found, made):
         "dns": found.dns,
         "dns_search": found.dns_search,
         "dns_options": found.dns_option,
-        "extra_hosts": found.add_host,
+        "add_hosts": found.add_host,
         "hostname": found.hostname,
     }
+    return {name: value for name, value in given.items() if value}
 
 
 def _split(words):

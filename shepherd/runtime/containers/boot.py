@@ -33,6 +33,12 @@ WantedBy=multi-user.target
 def start(folders) -> int:
     """Start what should run; how many could not be."""
     removal.sweep(folders)
+    try:
+        from shepherd.runtime.network import attach
+
+        attach.sweep()
+    except ImportError:
+        pass  # there are no networks to bring back
     failed = 0
     for one in reversed(records.everything(folders)):
         state = one.state()

@@ -32,6 +32,10 @@ def create(folders, request: Request, image):
     identity = records.new_id()
     config = _config(request, image)
     host = _host(request)
+    if host["NetworkMode"].startswith("container:"):
+        host["NetworkMode"] = "container:" + records.find(folders, host["NetworkMode"].partition(":")[2]).id
+    elif host.get("PublishAllPorts") and host["NetworkMode"] not in ("none", "host"):
+        request.networking["ports"] = request.networking.get("ports", []) + list(config["ExposedPorts"])
     name = records.check_name(request.name) if request.name else _new_name(folders)
     declared = {
         "Id": identity,
@@ -236,9 +240,10 @@ def _within(path, folder):
 def _write_files(request, declared, beside):
     """hostname, hosts and resolv.conf where no network writes them."""
     config, host = declared["Config"], declared["HostConfig"]
-    if host["NetworkMode"] not in ("none", "host"):
+    mode = host["NetworkMode"]
+    if mode not in ("none", "host"):
         return
-    if host["NetworkMode"] == "host":
+    if mode == "host":
         hostname = os.uname().nodename
         hosts = _text("/etc/hosts") or "127.0.0.1\tlocalhost\n"
     else:

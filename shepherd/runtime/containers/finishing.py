@@ -11,7 +11,7 @@ def finish(record) -> bool:
     from shepherd.runtime.bundle import lifecycle
 
     killed = usage.out_of_memory(record.group)
-    if record.host["NetworkMode"] not in ("none", "host"):
+    if record.is_attached:
         try:
             from shepherd.runtime.network import attach
 

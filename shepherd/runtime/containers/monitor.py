@@ -35,6 +35,7 @@ def main(words: list) -> None:
     found = None
     try:
         os.setsid()
+        os.environ["SHEPHERD_RUNTIME_ROOT"], os.environ["SHEPHERD_RUNTIME_STATE"] = root, state
         found = record.read(Folders(root, state), identity)
         monitor = Monitor(found, int(descriptor))
         monitor.begin(how)

@@ -76,6 +76,12 @@ class Record:
         """Its log."""
         return os.path.join(self.folder, self.id + "-json.log")
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether it is the network's part that connects it: not none, not host, not another container's."""
+        mode = self.host["NetworkMode"]
+        return mode not in ("none", "host") and not mode.startswith("container:")
+
     def path(self, *names) -> str:
         """A file of its folder."""
         return os.path.join(self.folder, *names)

@@ -3,6 +3,7 @@
 import os
 import time
 
+from shepherd.runtime.bundle import document
 from shepherd.runtime.containers import clock, health, stopping
 
 
@@ -59,9 +60,25 @@ def _since(stamp):
     return clock.ago(max(0.0, time.time() - clock.seconds_of(stamp)))
 
 
-def ports(record) -> str:
-    """What is published, as it was asked for."""
-    return ", ".join((record.config.get("Networking") or {}).get("publish") or [])
+def connections(record, found: dict) -> dict:
+    """How a running container is connected: {"networks": {name: …}, "ports": […]}."""
+    if found["Status"] in ("running", "paused"):
+        path = os.path.join(record.folders.running(record.id), "network.json")
+        try:
+            with open(path, "rb") as file:
+                return document.loads(file.read(), path)
+        except OSError:
+            pass  # it is not the network's part that connected it
+    return {"networks": {}, "ports": []}
+
+
+def ports(record, found: dict) -> str:
+    """`127.0.0.1:8080->80/tcp, …`"""
+    shown = []
+    for one in connections(record, found)["ports"]:
+        address = "[%s]" % one["address"] if ":" in one["address"] else one["address"]
+        shown.append("%s:%d->%d/%s" % (address, one["host"], one["container"], one["protocol"]))
+    return ", ".join(shown)
 
 
 def inspect(record) -> dict:
@@ -88,7 +105,11 @@ def inspect(record) -> dict:
         "Driver": "overlay",
         "Platform": "linux",
         "ExecIDs": None,
-        "HostConfig": dict(config["HostConfig"], Binds=_binds(config), PortBindings=_published(config)),
+        "HostConfig": dict(
+            config["HostConfig"],
+            Binds=_binds(config),
+            PortBindings=_published((config.get("Networking") or {}).get("ports") or []),
+        ),
         "GraphDriver": {
             "Name": "overlay",
             "Data": {
@@ -113,26 +134,31 @@ def _binds(config):
     return found or None
 
 
-def _published(config):
+def _published(words):
+    """PortBindings, of the words of -p."""
     found = {}
-    for text in (config.get("Networking") or {}).get("publish") or []:
-        inside = text.rpartition(":")[2]
+    for text in words:
+        outside, _, inside = text.rpartition(":")
         port, _, protocol = inside.partition("/")
-        rest = text.rpartition(":")[0]
-        address, _, outside = rest.rpartition(":")
-        found.setdefault("%s/%s" % (port, protocol or "tcp"), []).append({"HostIp": address, "HostPort": outside})
+        address, _, host = outside.rpartition(":")
+        found.setdefault("%s/%s" % (port, protocol or "tcp"), []).append({"HostIp": address, "HostPort": host})
     return found
 
 
 def _network(record, found):
-    mode = record.host["NetworkMode"]
-    shown = {"Ports": {}, "Networks": {mode: {}}}
-    if mode not in ("none", "host") and found["Status"] in ("running", "paused"):
-        try:
-            from shepherd.runtime.network import attach
-
-            about = attach.show(record.id)
-            shown.update(about or {})
-        except (ImportError, AttributeError):
-            pass  # the network's part has nothing to say
+    about = connections(record, found)
+    shown = {"Ports": {}, "Networks": {}}
+    for one in about["ports"]:
+        name = "%d/%s" % (one["container"], one["protocol"])
+        shown["Ports"].setdefault(name, []).append({"HostIp": one["address"], "HostPort": str(one["host"])})
+    for name, one in about["networks"].items():
+        shown["Networks"][name] = {
+            "IPAddress": one.get("address") or "",
+            "GlobalIPv6Address": one.get("address6") or "",
+            "MacAddress": one.get("mac") or one.get("hardware") or "",
+            "Gateway": one.get("gateway") or "",
+        }
+        shown.setdefault("IPAddress", one.get("address") or "")
+    if not shown["Networks"]:
+        shown["Networks"][record.host["NetworkMode"]] = {}
     return shown

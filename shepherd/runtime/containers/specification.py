@@ -18,7 +18,7 @@ _DEVICES = [("c", -1, -1, "m"), ("b", -1, -1, "m"), ("c", 1, 3, "rwm"), ("c", 1,
 def config(record, place: str, user: dict, mounts: list, plan=None) -> dict:
     """The configuration. `place` is where the root is, `mounts` the record's with their sources, `plan` the network's.
 
-    `plan` may have `namespace` (a path, of a network to join), `mounts` (as in config.json) and `hostname`.
+    `plan` may have `namespace` (new, host or a path) and `mounts` (as in config.json).
     """
     host, declared = record.host, record.config["Config"]
     plan = plan or {}
@@ -42,7 +42,7 @@ def config(record, place: str, user: dict, mounts: list, plan=None) -> dict:
         },
     }
     if "uts" in {one["type"] for one in made["linux"]["namespaces"]}:
-        made["hostname"] = plan.get("hostname") or declared.get("Hostname") or record.id[:12]
+        made["hostname"] = declared.get("Hostname") or record.id[:12]
         if declared.get("Domainname"):
             made["domainname"] = declared["Domainname"]
     _apply_security(made, record, granted)
@@ -237,21 +237,29 @@ def _namespaces(record, plan):
     mode = host["NetworkMode"]
     if mode == "none":
         found.append({"type": "network", "path": "/proc/self/ns/net"})  # this process's, made for it
-    elif mode == "host":
+    elif mode == "host" or plan.get("namespace") == "host":
         found = [one for one in found if one["type"] != "uts"]
+    elif mode.startswith("container:"):
+        found.append({"type": "network", "path": _of_container(record, mode, "net")})
+    elif (plan.get("namespace") or "new") == "new":
+        found.append({"type": "network"})
     else:
-        found.append(dict({"type": "network"}, **({"path": plan["namespace"]} if plan.get("namespace") else {})))
+        found.append({"type": "network", "path": plan["namespace"]})
     return found
 
 
 def _of_container(record, mode, kind):
-    from shepherd.runtime.containers import record as records
-
-    other = records.find(record.folders, mode.partition(":")[2])
+    other = _other(record, mode)
     state = other.state()
     if state["Status"] not in ("running", "paused"):
         raise RuntimeFailure("container %s, whose %s namespace is wanted, is not running" % (other.name, kind))
     return "/proc/%d/ns/%s" % (other.process(state)["pid"], kind)
+
+
+def _other(record, mode):
+    from shepherd.runtime.containers import record as records
+
+    return records.find(record.folders, mode.partition(":")[2])
 
 
 def _mounts(record, given, plan):
@@ -268,12 +276,14 @@ def _mounts(record, given, plan):
         if host.get("IpcMode") == "host" and destination in ("/dev/shm", "/dev/mqueue"):
             kind, source, options = "bind", destination, ["rbind", "nosuid", "noexec", "nodev"]
         table.append(dict(zip(keys, (destination, kind, source, options))))
-    own = [
-        {"destination": path, "type": "bind", "source": record.path(name), "options": ["rbind", "rprivate"]}
-        for path, name in (("/etc/hostname", "hostname"), ("/etc/hosts", "hosts"), ("/etc/resolv.conf", "resolv.conf"))
-        if os.path.exists(record.path(name))
-    ]
-    own += plan.get("mounts") or []
+    own = list(plan.get("mounts") or [])
+    owner = record
+    if host["NetworkMode"].startswith("container:"):
+        owner = _other(record, host["NetworkMode"])  # who has one network has one set of names
+    for path, name in (("/etc/hostname", "hostname"), ("/etc/hosts", "hosts"), ("/etc/resolv.conf", "resolv.conf")):
+        if os.path.exists(owner.path(name)) and path not in {one["destination"] for one in own}:
+            options = ["rbind", "rprivate"]
+            own.append({"destination": path, "type": "bind", "source": owner.path(name), "options": options})
     if host.get("Init"):
         own.append({"destination": INIT, "type": "bind", "source": record.path("init"), "options": ["bind", "ro"]})
     user = [_mount(one) for one in given]

@@ -8,6 +8,7 @@ import os
 import stat
 
 from shepherd.runtime.bundle import document
+from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import root, specification, users
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import cgroups, paths, syscalls
@@ -98,7 +99,8 @@ def _create(record, config, console, plan):
         try:
             from shepherd.runtime.network import attach
 
-            attach.attach(record.id, record.name, pid, _network_options(record), record.folder)
+            shown = attach.attach(record.id, record.name, pid, _network_options(record), record.folder)
+            processes.write(connections(record), document.dumps(shown))
             lifecycle.start(record.folders.started, record.id)
         except BaseException:
             _detach(record)
@@ -145,15 +147,20 @@ def _make_network():
 
 
 def _network_options(record):
-    return record.config.get("Networking") or {}
+    return dict(record.config.get("Networking") or {}, read_only=bool(record.host.get("ReadonlyRootfs")))
 
 
 def _plan_network(record):
     """What the network's own part says of files and namespaces; None where it has nothing to do."""
-    if record.host["NetworkMode"] in ("none", "host"):
+    if not record.is_attached:
         return None
     attach = network_module()
     return attach.plan(record.id, record.name, _network_options(record), record.folder) or {}
+
+
+def connections(record) -> str:
+    """The file that says how a running container is connected: {"networks", "ports"}."""
+    return os.path.join(record.folders.running(record.id), "network.json")
 
 
 def network_module():
@@ -166,7 +173,7 @@ def network_module():
 
 
 def _detach(record):
-    if record.host["NetworkMode"] not in ("none", "host"):
+    if record.is_attached:
         network_module().detach(record.id)
 
 
