@@ -74,8 +74,13 @@ def stop(folders) -> None:
 
 def command(folders, *words) -> list:
     """The command line that runs a verb of this runtime, with this root and state."""
+    from shepherd.runtime import single_file
+
     home = launch.home()
-    if os.path.isfile(home):
+    link = os.path.join(single_file.PREFIX, single_file.LINK)
+    if os.path.realpath(link) == os.path.join(home, single_file.COMMAND):
+        program = [link]  # what is installed later takes its place
+    elif os.path.isfile(home):
         program = [sys.executable, "-I", "-S", home]
     else:
         text = "import sys; sys.path.insert(0, %r); from shepherd.runtime.cli import main; sys.exit(main())" % home
