@@ -65,6 +65,9 @@ def create(folders, request: Request, image):
             records.take_name(folders, name, identity)
             made.folder = folders.container(identity)
             os.rename(beside, made.folder)
+        if not host.get("AutoRemove"):
+            files.sync_folder(folders.names)
+            files.sync_folder(folders.containers)
     except BaseException:
         made.folder = beside
         _undo(made, beside)

@@ -52,7 +52,10 @@ class Health:
             pass
 
     def _save(self):
-        processes.write(self._path, document.dumps(self.shown))
+        try:
+            processes.write(self._path, document.dumps(self.shown))
+        except OSError:
+            pass  # no room: the next check tries again
 
     def _ask(self):
         """One check, in a process of its own."""

@@ -398,7 +398,10 @@ class Monitor:
             self.record = found
 
     def _save(self):
-        self.record.save_state(self.state)
+        try:
+            self.record.save_state(self.state)
+        except OSError:
+            self.after(1.0, "save", self._save)  # no room on the disk: there may be some later
 
     def tell(self, action: str, **attributes) -> None:
         """Those who follow the events."""

@@ -5,6 +5,7 @@ import os
 from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import clock, events, launch, policy
 from shepherd.runtime.containers import record as records
+from shepherd.runtime.errors import RuntimeFailure
 
 LOST = 255
 
@@ -65,5 +66,5 @@ def look_after(record) -> None:
         try:
             with record:
                 recover(record)
-        except records.RuntimeFailure:
+        except RuntimeFailure:
             pass  # removed meanwhile

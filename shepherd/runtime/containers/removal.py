@@ -146,3 +146,6 @@ def _sweep_names(folders):
             )
             if gone or (records.is_id(identity) and name != identity and identity not in coming):
                 _unpin(folders, name)
+        for one in records.everything(folders):
+            if records.named(folders, one.name) is None:
+                records.take_name(folders, one.name, one.id)  # a power cut took it

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shlex
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -356,6 +358,68 @@ def test_what_starts_with_the_machine(tmp_path):
     unit = Path(boot.install(folders, str(tmp_path))).read_text()
     assert "WantedBy=multi-user.target" in unit and '"boot"\n' in unit and "%" not in unit.replace("%%", "")
     assert len(boot.remove(str(tmp_path))) == 2
+
+
+def stop_all(runtime, group):
+    """Stop the processes of a group and the monitors, which are in none: the latter's pids."""
+    os.killpg(group, signal.SIGSTOP)
+    stopped = set()
+    while True:
+        more = {pid for pid in runtime.ours() if pid not in stopped}
+        if not more:
+            return stopped
+        for pid in more:
+            signal_if_there(pid, signal.SIGSTOP)
+        stopped |= more
+
+
+def signal_if_there(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def test_a_power_cut_at_any_moment(runtime, tmp_path):
+    """The root is copied again and again while containers come and go: each copy has whole containers or none."""
+    script = (
+        'while :; do "$@" --name one box:1 true; "$@" --rm box:1 true; "$@" -d --name two -v vol:/data box:1 sleep 9; '
+    )
+    script += shlex.join(runtime.argv("rm", "-fv", "one", "two")) + "; done"
+    nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    words = ["sh", "-c", script, "sh", *runtime.argv("run", "--network", "none")]
+    process = subprocess.Popen(words, env=runtime.environment, start_new_session=True, **nothing)
+    copies = []
+    try:
+        for number in range(15):
+            time.sleep(0.15)
+            copies.append(tmp_path / f"copy{number}")
+            stopped = stop_all(runtime, process.pid)  # all of it is copied as it is at one moment
+            subprocess.run(["cp", "-a", str(runtime.root), str(copies[-1])], check=True)
+            for pid in stopped:
+                signal_if_there(pid, signal.SIGCONT)
+            os.killpg(process.pid, signal.SIGCONT)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    before = dict(runtime.environment)
+    found = 0
+    for copy in copies:
+        runtime.environment.update(SHEPHERD_RUNTIME_ROOT=str(copy), SHEPHERD_RUNTIME_STATE=str(copy) + "-state")
+        for path in copy.glob("containers/*/state.json"):
+            state = json.loads(path.read_text())
+            path.write_text(json.dumps(dict(state, Boot="before")))
+        runtime.do("boot")
+        names = runtime.do("ps", "-a", "--format", "{{.Names}}").split()
+        found += len(names)
+        for name in names:
+            if name in ("one", "two"):
+                runtime.do("start", name)
+            runtime.do("rm", "-fv", name)
+        assert [one for one in copy.glob("containers/*") if one.name not in ("names", "lock")] == []
+        assert [*copy.glob("containers/.*"), *copy.glob("containers/names/*"), *copy.glob("pins/*")] == []
+    runtime.environment.update(before)
+    assert found
 
 
 # Many at once
