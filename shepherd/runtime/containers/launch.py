@@ -146,12 +146,14 @@ def monitor(record, how: str) -> Connection:
     child = os.fork()
     if child == 0:
         try:
-            if os.fork() == 0:
+            # a process that will end soon leaves its child to the machine by that
+            if _WARM or os.fork() == 0:
                 _become(record, how, theirs.fileno())
         finally:
             os._exit(0)
     theirs.close()
-    os.waitpid(child, 0)
+    if not _WARM:
+        os.waitpid(child, 0)
     return Connection(ours)
 
 

@@ -12,6 +12,7 @@ its container does not notice, and the next monitor opens them again.
 
 import _signal as signal  # signal itself costs an import of enum
 import fcntl
+import gc
 import os
 import select
 import sys
@@ -104,6 +105,7 @@ class Monitor:
         us = os.getpid()
         pid = os.fork()
         if pid == 0:
+            gc.disable()  # it would touch all of the memory that is shared with this process
             status = 1
             try:
                 syscalls.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing goes on behind the back of the next monitor
