@@ -41,6 +41,8 @@ def main(words: list) -> None:
         monitor = Monitor(found, int(descriptor))
         monitor.begin(how)
         monitor.loop()
+    except (ProcessLookupError, BlockingIOError):
+        pass  # it has ended before we came, or has another monitor: who started us sees to it
     except BaseException:
         import traceback
 

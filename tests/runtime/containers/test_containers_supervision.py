@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -374,10 +375,8 @@ def stop_all(runtime, group):
 
 
 def signal_if_there(pid, number):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def test_a_power_cut_at_any_moment(runtime, tmp_path):
