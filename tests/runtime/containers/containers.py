@@ -62,6 +62,7 @@ APPLETS = [
     "cp",
     "find",
     "mkfifo",
+    "wget",
 ]
 PASSWD = b"root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n"
 GROUP = b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\n"

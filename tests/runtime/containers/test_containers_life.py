@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 
@@ -426,3 +427,36 @@ def test_detaching_from_a_terminal(runtime):
     assert process.wait(timeout=30) == 0
     assert runtime.status("one") == "running"
     os.close(master)
+
+
+def test_a_network(runtime):
+    """In a network namespace that stands for the machine: names, a published port, `port`, `ps`, another's network."""
+    words = " ".join(shlex.quote(word) for word in runtime.argv())
+    serve = "mkdir /w; echo served > /w/x; echo up; httpd -f -p 80 -h /w"
+    script = f"""
+    set -e
+    ip link set lo up
+    runtime() {{ {words} "$@"; }}
+    runtime network create net >/dev/null
+    runtime run -d --name web --network net -p 127.0.0.1:8123:80 box:1 sh -c '{serve}' >/dev/null
+    until runtime logs web | grep -q up; do :; done
+    runtime run --rm --network net box:1 wget -qO- http://web/x
+    runtime run --rm --network container:web box:1 wget -qO- http://127.0.0.1/x
+    busybox wget -qO- http://127.0.0.1:8123/x
+    runtime port web
+    runtime ps --format '{{{{.Ports}}}}'
+    runtime rm -f web >/dev/null
+    runtime network rm net >/dev/null
+    ip -o link | wc -l
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "-n", "--propagation", "private", "bash", "-c", script],
+        env={**runtime.environment, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    served, published = "served\n" * 3, "80/tcp -> 127.0.0.1:8123\n127.0.0.1:8123->80/tcp\n"
+    assert done.stdout == served + published + "1\n"
