@@ -2,6 +2,7 @@
 
 import os
 
+from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import events, finishing, graves, launch
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
@@ -110,7 +111,7 @@ def sweep(folders) -> None:
             graves.bury(os.path.join(folders.containers, name))
         elif name.startswith(".new-"):
             maker = name.split("-")[1]
-            if not (maker.isdigit() and os.path.exists("/proc/" + maker)):
+            if not (maker.isdigit() and processes.start_time(int(maker))):
                 graves.bury(os.path.join(folders.containers, name))
     _sweep_processes(folders)
     _sweep_names(folders)

@@ -3,6 +3,7 @@
 import os
 
 from shepherd.runtime.bundle import document
+from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import clock, graves
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
@@ -151,5 +152,5 @@ def sweep(root: str) -> None:
             graves.bury(os.path.join(top, name))
         elif name.startswith(".new-"):
             maker = name.split("-")[1]
-            if not (maker.isdigit() and os.path.exists("/proc/" + maker)):
+            if not (maker.isdigit() and processes.start_time(int(maker))):
                 graves.bury(os.path.join(top, name))
