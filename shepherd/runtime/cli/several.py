@@ -8,17 +8,18 @@ from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.errors import RuntimeFailure
 
 
-def each(words: list, work, say=None, at_once: bool = False) -> int:
+def each(words: list, work, say=None, at_once: bool = False, present: bool = True) -> int:
     """`work(record)` for each container named; the word is printed, or what `say` makes of the result.
 
-    With `at_once` they are done side by side, by two processes for each of this machine's processors.
+    With `at_once` they are done side by side, by two processes for each of this machine's processors. Where `present`
+    is false, one that is not there is no failure.
     """
     if at_once and len(words) > 1:
-        return _side_by_side(words, work, say)
+        return _side_by_side(words, work, say, present)
     folders = Folders()
     failed = 0
     for word in words:
-        text = _one(folders, word, work, say)
+        text = _one(folders, word, work, say, present)
         if text is None:
             failed = 1
         else:
@@ -27,10 +28,11 @@ def each(words: list, work, say=None, at_once: bool = False) -> int:
     return failed
 
 
-def _one(folders, word, work, say):
+def _one(folders, word, work, say, present):
     """What to print; None where it failed, which has been said."""
     try:
-        result = work(records.find(folders, word))
+        record = records.find(folders, word) if present else records.look(folders, word)
+        result = work(record) if record is not None else None
         return word if say is None else say(result)
     except RuntimeFailure as error:
         sys.stderr.write("shepherd-runtime: %s\n" % error.message)
@@ -41,7 +43,7 @@ def _one(folders, word, work, say):
     return None
 
 
-def _side_by_side(words, work, say):
+def _side_by_side(words, work, say, present):
     """The lines come in the order of the words."""
     folders = Folders()
     children = []
@@ -52,7 +54,7 @@ def _side_by_side(words, work, say):
         if pid == 0:
             try:
                 for place in range(number, len(words), count):
-                    text = _one(folders, words[place], work, say)
+                    text = _one(folders, words[place], work, say, present)
                     if text is not None:
                         os.write(writer, ("%d %s\n" % (place, text)).encode("utf-8", "surrogateescape"))
             finally:
