@@ -52,7 +52,7 @@ def create(folders, request: Request, image):
     beside = os.path.join(folders.containers, ".new-%d-%s" % (os.getpid(), identity))
     files.make_folder(beside)
     try:
-        image.store.pin(identity, image.manifest_descriptor.digest)
+        _pin(image, identity, not host.get("AutoRemove"))
         _unpack(image, declared, beside)
         _write_files(request, declared, beside)
         if host.get("Init"):
@@ -82,6 +82,18 @@ def _save(made, host):
         processes.write(made.path("config.json"), document.dumps(made.config))
     else:
         made.save()
+
+
+def _pin(image, identity, lasting):
+    """Keep the image for as long as the container is there; the pin of one that goes with its end needs no sync."""
+    store, digest = image.store, image.manifest_descriptor.digest
+    if lasting:
+        store.pin(identity, digest)
+        return
+    with store.lock():
+        if not store.has(digest):
+            raise RuntimeFailure("the image %s is not here any more" % digest)
+        processes.write(store.path("pins", identity), str(digest))
 
 
 def _undo(made, beside):
