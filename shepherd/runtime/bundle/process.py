@@ -307,7 +307,7 @@ def _compiled(profile):
         return None
     from shepherd.runtime.linux import seccomp
 
-    return seccomp.compile_profile(profile)
+    return getattr(profile, "compiled", None) or seccomp.compile_profile(profile)
 
 
 def _limit(value):

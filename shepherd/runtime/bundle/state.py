@@ -234,7 +234,7 @@ def sweep(root: str) -> None:
     for name in left:
         folder = os.path.join(root, name)
         maker = name.split("-")[1]
-        if not (maker.isdigit() and os.path.exists("/proc/" + maker)) and not _is_held(folder):
+        if not (maker.isdigit() and start_time(int(maker))) and not _is_held(folder):
             _empty(folder)
 
 

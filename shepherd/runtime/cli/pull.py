@@ -30,3 +30,14 @@ def run(arguments: list) -> int:
                 layers.ensure(image.read(store, descriptor, platform))
         sys.stdout.write("%s@%s\n" % (name.name, descriptor.digest))
     return 0
+
+
+def fetch(store, name, lease, platform=None):
+    """The Descriptor of an image that a container needs, from its registry, with the defaults of the options."""
+    from shepherd.runtime.images.pull import pull
+
+    parser = argparse.ArgumentParser()
+    registry_options.add(parser)
+    options = parser.parse_args([])
+    settings, credentials = registry_options.settings(options), registry_options.credentials(options)
+    return pull(store, name, settings, lease, credentials, platform, registry_options.report(options))

@@ -26,14 +26,22 @@ _KINDS = {
 }  # a socket is not kept: it means nothing without the process that listens
 
 
-def write_upper(folder: str, file, epoch=None) -> None:
-    """Write the tar of the changes in an overlay's upper folder to the binary `file`."""
-    _Writer(file, epoch).write(folder, None)
+def write_upper(folder: str, file, epoch=None, skip=None) -> None:
+    """Write the tar of the changes in an overlay's upper folder to the binary `file`.
+
+    `skip(folder, name, path, state)` says whether to leave an entry out: its folder as a descriptor, texts as bytes.
+    """
+    _Writer(file, epoch, skip=skip).write(folder, None)
 
 
 def write_tree(folder: str, file, epoch=None) -> None:
     """Write the tar of a whole tree."""
     _Writer(file, epoch, whole=True).write(folder, None)
+
+
+def write_entry(folder: int, name: str, file) -> None:
+    """Write the tar of one entry of the folder of a descriptor, and what is below it."""
+    _Writer(file, None, whole=True).write_entry(folder, os.fsencode(name))
 
 
 def write_difference(lower: str, folder: str, file, epoch=None) -> None:
@@ -42,10 +50,11 @@ def write_difference(lower: str, folder: str, file, epoch=None) -> None:
 
 
 class _Writer:
-    def __init__(self, file, epoch, whole=False):
+    def __init__(self, file, epoch, whole=False, skip=None):
         self._tar = TarWriter(file)
         self._latest = None if epoch is None else epoch * 1000000000
         self._whole = whole
+        self._skip = skip
         self._links = {}  # (device, inode) → name of the first one
 
     def write(self, folder, lower):
@@ -60,6 +69,14 @@ class _Writer:
             os.close(top)
             if below is not None:
                 os.close(below)
+        self._tar.close()
+
+    def write_entry(self, folder, name):
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            self._walk_into(folder, None, b"", name, found)
+        else:
+            self._take(folder, None, name, name, found)
         self._tar.close()
 
     def _walk(self, folder, lower, prefix):
@@ -78,6 +95,8 @@ class _Writer:
                 path = ascii(os.fsdecode(prefix + name))
                 raise RuntimeFailure("%s cannot be in a layer: its name is how a layer removes a file" % path)
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if self._skip is not None and self._skip(folder, name, prefix + name, found):
+                continue
             if stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
                 if not self._whole:
                     self._tar.add_bytes(prefix + b".wh." + name, b"")

@@ -41,6 +41,14 @@ def parse(words: list, table: dict, usage: str, least: int = 0, most=None, until
                 break
             continue
         option, equals, value = word.partition("=")
+        if option not in table and word[1] != "-" and word[:2] in table:  # -it, -p80:80
+            inner = table[word[:2]][1]
+            if inner is bool and len(word) > 2 and not equals:
+                setattr(found, table[word[:2]][0], True)
+                words.insert(0, "-" + word[2:])
+                continue
+            if inner is not bool:
+                option, equals, value = word[:2], "=", word[2:]
         if option not in table:
             raise RuntimeFailure("%s: no such option" % option, "usage: shepherd-runtime " + usage)
         name, kind = table[option]

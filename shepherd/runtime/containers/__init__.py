@@ -1,0 +1,1 @@
+"""Named containers that are looked after: a record on disk and a monitor process for each."""

@@ -1,0 +1,113 @@
+"""Asking a container how it is (docker run --health-*; HEALTHCHECK of its image).
+
+Tests are ["CMD", …], ["CMD-SHELL", TEXT], and two that need no program in the image: ["HTTP", URL], where a status of
+200 to 399 is good, and ["TCP", PORT or HOST:PORT]; both are asked from inside its network. Durations are nanoseconds.
+"""
+
+import os
+import select
+import time
+
+from shepherd.runtime.bundle import document
+from shepherd.runtime.bundle import state as processes
+from shepherd.runtime.containers import clock
+
+_LONGEST_OUTPUT = 4096
+_KEPT = 5
+
+
+class Health:
+    """The checks of one run of a container, for its monitor. The state is in a file of the monitor's folder."""
+
+    def __init__(self, monitor, check: dict):
+        self._monitor = monitor
+        self._check = check
+        self._began = time.monotonic()
+        self._path = os.path.join(monitor.record.folders.running(monitor.record.id), "health.json")
+        self._child = None
+        self.shown = {"Status": "starting", "FailingStreak": 0, "Log": []}
+        self._save()
+        self._plan()
+
+    def _seconds(self, field, default):
+        return (self._check.get(field) or default * 1000000000) / 1e9
+
+    def _is_starting(self):
+        period = (self._check.get("StartPeriod") or 0) / 1e9
+        return self.shown["Status"] == "starting" and time.monotonic() - self._began < period
+
+    def _plan(self):
+        interval = self._seconds("Interval", 30)
+        if self._is_starting():
+            interval = min(interval, self._seconds("StartInterval", 5))
+        self._monitor.after(interval, "health", self._ask)
+
+    def stop(self) -> None:
+        """The container has ended."""
+        self._monitor.cancel("health")
+        self._child = None
+        try:
+            os.unlink(self._path)
+        except FileNotFoundError:
+            pass
+
+    def _save(self):
+        try:
+            processes.write(self._path, document.dumps(self.shown))
+        except OSError:
+            pass  # no room: the next check tries again
+
+    def _ask(self):
+        """One check, in a process of its own."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        monitor, token = self._monitor, object()
+        state, timeout = dict(monitor.state), self._seconds("Timeout", 30)
+        begun = clock.stamp()
+
+        def work():
+            from shepherd.runtime.containers import probe
+
+            os.write(
+                writer, document.dumps(probe.run(monitor.record, state, self._check["Test"], timeout)).encode("ascii")
+            )
+
+        def done(_status):
+            data = b""
+            while select.select([reader], [], [], 0)[0]:
+                part = os.read(reader, 1 << 16)
+                if not part:
+                    break
+                data += part
+            os.close(reader)
+            if self._child is token:
+                result = document.loads(data, "check") if data else {"ExitCode": -1, "Output": "the check was killed"}
+                self._take(dict(result, Start=begun, End=clock.stamp()))
+
+        self._child = token
+        monitor.child(work, done)
+        os.close(writer)
+
+    def _take(self, result):
+        shown, starting = self.shown, self._is_starting()
+        before = shown["Status"]
+        shown["Log"] = (shown["Log"] + [result])[-_KEPT:]
+        if result["ExitCode"] == 0:
+            shown.update(Status="healthy", FailingStreak=0)
+        elif not starting:
+            shown["FailingStreak"] += 1
+            if shown["FailingStreak"] >= (self._check.get("Retries") or 3):
+                shown["Status"] = "unhealthy"
+        self._save()
+        if shown["Status"] != before:
+            self._monitor.tell("health_status: " + shown["Status"])
+        self._plan()
+
+
+def read(record):
+    """The state of a running container's health; None where it has no check."""
+    try:
+        path = os.path.join(record.folders.running(record.id), "health.json")
+        with open(path, "rb") as file:
+            return document.loads(file.read(), path)
+    except OSError:
+        return None

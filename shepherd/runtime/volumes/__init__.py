@@ -1,0 +1,1 @@
+"""Named volumes: folders that outlive the containers that use them."""

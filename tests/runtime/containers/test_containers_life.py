@@ -1,0 +1,462 @@
+"""A container's life by its verbs: run, create, start, ps, logs, stop, kill, rm, wait, inspect, rename, update."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.lab
+LOOP = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"
+
+
+def test_run_in_the_foreground(runtime):
+    done = runtime.run("--rm", "box:1", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    assert runtime.traces() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["box:1", "nosuch"], 127, "executable file not found"),
+        (["box:1", "/nosuch/program"], 127, "no such file"),
+        (["box:1", "/etc/passwd"], 126, "may not be executed"),
+        (["box:1", "/etc"], 126, "is a folder"),
+        (["--memory", "much", "box:1"], 125, "--memory: should be a size"),
+        (["--pull", "never", "nosuch:1"], 125, "no such image: nosuch:1"),
+        (["--nonsense", "box:1"], 125, "--nonsense: no such option"),
+        (["-u", "nobody-here", "box:1", "true"], 125, "has no user"),
+        (["--cap-add", "CAP_FLY", "box:1", "true"], 125, "there is no capability CAP_FLY"),
+        (["--name", "../x", "box:1", "true"], 125, "is no name of a container"),
+        (["--restart", "sometimes", "box:1", "true"], 125, "--restart: should be one of"),
+        (["--rm", "--restart", "always", "box:1", "true"], 125, "exclude one another"),
+        (["-v", "/nosuch:relative", "box:1", "true"], 125, "absolute path"),
+        (["--mount", "type=bind,source=/nosuch,destination=/x", "box:1", "true"], 125, "no such file or folder"),
+        (["--log-driver", "syslog", "box:1", "true"], 125, "--log-driver"),
+        (["--security-opt", "magic", "box:1", "true"], 125, "--security-opt"),
+    ],
+)
+def test_what_cannot_be_run(runtime, words, code, said):
+    done = runtime.run(*words)
+    assert done.returncode == code, done
+    assert said in done.stderr
+    runtime.do("container", "prune", "-f")
+    assert runtime.traces() == []
+
+
+def test_from_create_to_rm(runtime):
+    identity = runtime.do(
+        "create", "--network", "none", "--name", "web", "-e", "B=2", "box:1", "sh", "-c", LOOP
+    ).strip()
+    assert len(identity) == 64
+    assert runtime.status("web") == "created"
+    assert runtime.do("ps").count("\n") == 1
+    assert runtime.do("start", "web") == "web\n"
+    assert runtime.do("start", "web") == "web\n"  # it runs already
+    about = runtime.inspect("web")
+    assert about["State"]["Status"] == "running" and about["State"]["Running"]
+    assert about["Name"] == "/web" and about["Path"] == "sh" and about["Args"] == ["-c", LOOP]
+    assert about["Config"]["Env"] == ["PATH=/bin", "A=image", "B=2"]
+    assert os.path.exists(f"/proc/{about['State']['Pid']}")
+    assert runtime.do("exec", identity[:12], "sh", "-c", "echo $A$B$HOSTNAME") == f"image2{identity[:12]}\n"
+    assert "cannot be removed: it is running" in runtime.call("rm", "web").stderr
+    runtime.until(lambda: runtime.do("logs", "web") == "up\n")
+    assert runtime.do("stop", "web") == "web\n"
+    assert runtime.do("logs", "web") == "up\nbye\n"
+    state = runtime.inspect("web")["State"]
+    assert (state["Status"], state["ExitCode"], state["Pid"], state["OOMKilled"]) == ("exited", 3, 0, False)
+    assert state["StartedAt"] < state["FinishedAt"]
+    assert runtime.do("wait", "web") == "3\n"
+    assert runtime.do("start", "web") == "web\n"  # again, with what it had written
+    assert runtime.do("kill", "web") == "web\n"
+    assert runtime.do("wait", "web") == "137\n"
+    assert runtime.do("rm", "web") == "web\n"
+    assert runtime.traces() == []
+    assert "no such container: web" in runtime.call("inspect", "--type", "container", "web").stderr.replace(
+        "object", "container"
+    )
+
+
+def test_stop_waits_for_its_grace_and_then_kills(runtime):
+    runtime.start("deaf", "box:1", "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    runtime.until(lambda: runtime.do("logs", "deaf"))
+    runtime.do("stop", "-t", "1", "deaf")
+    assert runtime.inspect("deaf")["State"]["ExitCode"] == 137
+
+
+def test_its_own_stop_signal(runtime):
+    runtime.start(
+        "own", "--stop-signal", "USR1", "box:1", "sh", "-c", "trap 'exit 9' USR1; echo up; while :; do sleep 0.05; done"
+    )
+    runtime.until(lambda: runtime.do("logs", "own"))
+    runtime.do("stop", "own")
+    assert runtime.inspect("own")["State"]["ExitCode"] == 9
+
+
+def test_signals_reach_it_through_the_foreground(runtime):
+    process = runtime.popen("run", "--rm", "--network", "none", "box:1", "sh", "-c", LOOP)
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30) == ("bye\n", "")
+    assert process.returncode == 3
+    assert runtime.traces() == []
+
+
+def test_input_and_output_of_any_size(runtime):
+    text = "".join(f"line {number}\n" for number in range(200000))
+    assert runtime.output("-i", "box:1", "cat", input=text) == text
+
+
+def test_a_reader_that_is_slow_gets_everything(runtime):
+    """What it does not read stays in the container's pipe, not in the monitor."""
+    process = runtime.popen("run", "--rm", "--network", "none", "--log-driver", "none", "box:1", "seq", "500000")
+    first = process.stdout.read(10)
+    runtime.until(lambda: runtime.do("ps", "-q"))
+    rest = process.stdout.read()
+    process.communicate(timeout=60)
+    assert first + rest == "".join(f"{number}\n" for number in range(1, 500001))
+
+
+def test_names(runtime):
+    runtime.start("one", "box:1", "sleep", "100")
+    taken = runtime.run("--name", "one", "box:1", "true")
+    assert taken.returncode == 125 and "the name one is in use by the container" in taken.stderr
+    runtime.do("rename", "one", "two")
+    assert runtime.status("two") == "running"
+    assert runtime.call("inspect", "one").returncode == 1
+    runtime.start("one", "box:1", "sleep", "100")
+    assert "in use" in runtime.call("rename", "one", "two").stderr
+    names = runtime.do("ps", "--format", "{{.Names}}").split()
+    assert sorted(names) == ["one", "two"]
+    assert runtime.do("rm", "-f", "one", "two", "three") == "one\ntwo\n"
+    assert runtime.traces() == []
+
+
+def test_ps_filters_and_formats(runtime):
+    runtime.start("up", "--label", "tier=web", "box:1", "sleep", "100")
+    runtime.run("--name", "down", "--label", "tier=db", "box:1", "false")
+    rows = [json.loads(line) for line in runtime.do("ps", "-a", "--format", "json").splitlines()]
+    assert [(row["Names"], row["State"], row["Image"]) for row in rows] == [
+        ("down", "exited", "box:1"),
+        ("up", "running", "box:1"),
+    ]
+    assert rows[0]["Status"].startswith("Exited (1) ") and rows[1]["Status"].startswith("Up ")
+    for words, names in (
+        (["-f", "label=tier=web"], ["up"]),
+        (["-a", "-f", "label=tier"], ["down", "up"]),
+        (["-a", "-f", "status=exited"], ["down"]),
+        (["-a", "-f", "exited=1"], ["down"]),
+        (["-a", "-f", "name=ow"], ["down"]),
+        (["-a", "-f", "since=up"], ["down"]),
+        (["-a", "-f", "before=down"], ["up"]),
+        (["-a", "-f", "ancestor=box:1", "-n", "1"], ["down"]),
+        (["-l"], ["down"]),
+    ):
+        assert runtime.do("ps", *words, "--format", "{{.Names}}").split() == names, words
+    assert runtime.do("ps", "--format", "table {{.Names}}\t{{.State}}") == "NAMES   STATE\nup      running\n"
+    assert "no --filter" not in runtime.call("ps", "-f", "x=y").stderr
+    assert runtime.call("ps", "-f", "x=y").returncode == 1
+
+
+def test_restart_policies(runtime):
+    runtime.start("always", "--restart", "always", "box:1", "sh", "-c", "echo run; exit 2")
+    runtime.start("failing", "--restart", "on-failure:2", "box:1", "sh", "-c", "echo run; exit 2")
+    runtime.start("good", "--restart", "on-failure", "box:1", "true")
+    runtime.until(lambda: runtime.status("failing") == "exited")
+    about = runtime.inspect("failing")
+    assert (about["RestartCount"], about["State"]["ExitCode"]) == (2, 2)
+    assert runtime.do("logs", "failing") == "run\n" * 3
+    runtime.until(lambda: runtime.inspect("always")["RestartCount"] >= 3)
+    assert runtime.inspect("always")["State"]["Running"]
+    runtime.do("stop", "always")
+    assert runtime.status("always") == "exited"
+    runtime.until(lambda: runtime.monitor("always") == 0)
+    runtime.until(lambda: runtime.status("good") == "exited")
+    assert runtime.inspect("good")["RestartCount"] == 0
+
+
+def test_update(runtime):
+    runtime.start("one", "--restart", "always", "box:1", "sh", "-c", "while :; do sleep 0.05; done")
+    runtime.do("update", "--restart", "no", "--memory", "128m", "--pids-limit", "77", "one")
+    about = runtime.inspect("one")["HostConfig"]
+    assert (about["RestartPolicy"]["Name"], about["Memory"], about["PidsLimit"]) == ("no", 128 << 20, 77)
+    os.kill(runtime.inspect("one")["State"]["Pid"], signal.SIGKILL)
+    assert runtime.do("wait", "one") == "137\n"
+    runtime.until(lambda: runtime.status("one") == "exited" and not runtime.monitor("one"))
+    assert "nothing was said" in runtime.call("update", "one").stderr
+
+
+def test_pause(runtime):
+    runtime.start("one", "box:1", "sh", "-c", "while :; do date +%N; sleep 0.01; done")
+    runtime.do("pause", "one")
+    assert runtime.status("one") == "paused"
+    assert "(Paused)" in runtime.do("ps")
+    before = runtime.do("logs", "one")
+    assert runtime.do("logs", "one") == before
+    assert (
+        "it is paused" in runtime.call("exec", "one", "true").stderr or runtime.call("exec", "one", "true").returncode
+    )
+    runtime.do("unpause", "one")
+    assert runtime.status("one") == "running"
+    runtime.until(lambda: runtime.do("logs", "one") != before)
+    runtime.do("pause", "one")
+    runtime.do("stop", "-t", "1", "one")  # a paused one can be stopped
+    assert runtime.status("one") == "exited"
+
+
+def test_restart(runtime):
+    runtime.start("one", "box:1", "sh", "-c", LOOP)
+    runtime.until(lambda: runtime.do("logs", "one"))
+    before = runtime.inspect("one")["State"]["Pid"]
+    runtime.do("restart", "one")
+    assert runtime.inspect("one")["State"]["Pid"] not in (0, before)
+    runtime.until(lambda: runtime.do("logs", "one") == "up\nbye\nup\n")
+
+
+def test_wait_for_one_that_runs(runtime):
+    runtime.start("one", "box:1", "sh", "-c", "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done")
+    runtime.until(lambda: runtime.do("logs", "one"))
+    process = runtime.popen("wait", "one")
+    runtime.do("kill", "-s", "TERM", "one")
+    assert process.communicate(timeout=30)[0] == "5\n"
+
+
+def test_attach(runtime):
+    runtime.start("one", "-i", "box:1", "sh", "-c", "read line; echo got $line; echo err >&2; exit 4")
+    done = runtime.call("attach", "one", input="hello\n")
+    assert (done.returncode, done.stdout, done.stderr) == (4, "got hello\n", "err\n")
+
+
+def test_start_attached(runtime):
+    runtime.do("create", "--network", "none", "--name", "one", "-i", "box:1", "cat")
+    assert runtime.call("start", "-ai", "one", input="text").stdout == "text"
+
+
+def test_events(runtime):
+    runtime.run("--name", "one", "--rm", "box:1", "true")
+    runtime.run("--name", "two", "box:1", "false")
+    lines = [
+        json.loads(line)
+        for line in runtime.do("events", "--since", "1h", "--until", "0s", "--format", "json").splitlines()
+    ]
+    found = [(one["Action"], one["Actor"]["Attributes"]["name"]) for one in lines]
+    assert found == [
+        ("create", "one"),
+        ("start", "one"),
+        ("die", "one"),
+        ("destroy", "one"),
+        ("create", "two"),
+        ("start", "two"),
+        ("die", "two"),
+    ]
+    assert lines[-1]["Actor"]["Attributes"]["exitCode"] == "1"
+    shown = runtime.do("events", "--since", "1h", "--until", "0s", "-f", "event=die", "-f", "container=two")
+    assert shown.count("\n") == 1 and " container die " in shown
+    process = runtime.popen("events", "--format", "{{.Action}}")
+    deleted = []
+    runtime.until(lambda: runtime.do("rm", "-f", "two") == "two\n" or True)
+    while "create" not in deleted:
+        runtime.run("--rm", "box:1", "true")
+        deleted.append(process.stdout.readline().strip())
+    process.terminate()
+    process.communicate()
+
+
+def test_cidfile_and_environment(runtime, tmp_path):
+    (tmp_path / "env").write_text("# comment\nFROM_FILE=1\nA=file\nHERE\nNOT_HERE\n")
+    runtime.environment["HERE"] = "yes"
+    text = runtime.output(
+        "--cidfile",
+        str(tmp_path / "cid"),
+        "--env-file",
+        str(tmp_path / "env"),
+        "-e",
+        "B=2",
+        "-eC=3",
+        "--env=PATH=/bin:/x",
+        "box:1",
+        "env",
+    )
+    found = dict(line.partition("=")[::2] for line in text.splitlines())
+    assert {name: found.get(name) for name in ("FROM_FILE", "A", "HERE", "NOT_HERE", "B", "C", "PATH")} == {
+        "FROM_FILE": "1",
+        "A": "file",
+        "HERE": "yes",
+        "NOT_HERE": None,
+        "B": "2",
+        "C": "3",
+        "PATH": "/bin:/x",
+    }
+    assert len((tmp_path / "cid").read_text()) == 64
+    assert "is there already" in runtime.run("--cidfile", str(tmp_path / "cid"), "box:1", "true").stderr
+
+
+def test_the_process_is_as_it_was_asked_for(runtime):
+    assert (
+        runtime.output("-u", "user", "box:1", "id") == "uid=1000(user) gid=1000(user) groups=1000(user),2000(extra)\n"
+    )
+    assert runtime.output("-u", "1234:5", "box:1", "id").startswith("uid=1234 gid=5 ")
+    assert runtime.output("-w", "/a/b", "box:1", "sh", "-c", "echo $PWD") == "/a/b\n"
+    assert runtime.output("--hostname", "named", "box:1", "hostname") == "named\n"
+    assert runtime.output("--entrypoint", "echo", "box:1", "a", "b") == "a b\n"
+    assert runtime.output("--ulimit", "nofile=99:100", "box:1", "sh", "-c", "ulimit -n; ulimit -Hn") == "99\n100\n"
+    assert "Operation not permitted" in runtime.run(
+        "--rm", "box:1", "mount", "-t", "tmpfs", "x", "/tmp"
+    ).stderr.replace("permission denied (are you root?)", "Operation not permitted")
+    caps = "grep CapEff /proc/self/status"
+    assert runtime.output("box:1", "sh", "-c", caps).split()[1] == "00000000a80425fb"  # Docker's fourteen
+    assert int(runtime.output("--cap-drop", "ALL", "box:1", "sh", "-c", caps).split()[1], 16) == 0
+    assert int(runtime.output("--cap-drop", "all", "--cap-add", "chown", "box:1", "sh", "-c", caps).split()[1], 16) == 1
+    assert (
+        runtime.output(
+            "--security-opt", "no-new-privileges", "box:1", "grep", "NoNewPrivs", "/proc/self/status"
+        ).split()[1]
+        == "1"
+    )
+    assert runtime.output("box:1", "grep", "Seccomp:", "/proc/self/status").split()[1] == "2"
+    assert runtime.output("--sysctl", "net.ipv4.ip_forward=1", "box:1", "cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
+    assert "read-only" in runtime.run("--rm", "--read-only", "box:1", "touch", "/x").stderr.lower()
+    assert (
+        runtime.output(
+            "--read-only", "--tmpfs", "/t:size=1m,mode=700", "box:1", "sh", "-c", "touch /t/x; stat -c %a /t"
+        )
+        == "700\n"
+    )
+    assert runtime.output(
+        "--device", "/dev/null:/dev/nothing", "box:1", "sh", "-c", "echo x > /dev/nothing; ls /dev/nothing"
+    )
+    assert "127.0.0.1\tlocalhost" in runtime.output("box:1", "cat", "/etc/hosts")
+    assert "1.2.3.4\tother" in runtime.output("--add-host", "other:1.2.3.4", "box:1", "cat", "/etc/hosts")
+    assert "nameserver 9.9.9.9" in runtime.output("--dns", "9.9.9.9", "box:1", "cat", "/etc/resolv.conf")
+    assert "LOOPBACK,UP" in runtime.output("box:1", "ip", "link").replace("<", "").replace(">", "")
+    network = os.readlink("/proc/self/ns/net")
+    assert runtime.do("run", "--rm", "--network", "host", "box:1", "readlink", "/proc/self/ns/net") == network + "\n"
+    assert (
+        runtime.output("--pid", "host", "box:1", "readlink", "/proc/self/ns/pid")
+        == os.readlink("/proc/self/ns/pid") + "\n"
+    )
+
+
+def test_privileged(runtime):
+    text = runtime.output(
+        "--privileged", "box:1", "sh", "-c", "mount -t tmpfs x /tmp && grep Seccomp: /proc/self/status"
+    )
+    assert text.split() == ["Seccomp:", "0"]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the reaper is written for x86_64")
+def test_a_first_process_that_reaps_and_passes_signals_on(runtime):
+    orphans = "for i in 1 2 3; do (sleep 0.05 &); done; sleep 0.3; ps"
+    shown = runtime.output("--init", "box:1", "sh", "-c", orphans)
+    assert "/dev/init" in shown.splitlines()[1] and "[sleep]" not in shown
+    for script, code in (("exit 5", 5), ("kill -9 $$", 137), ("kill -USR1 $$", 138)):
+        assert runtime.run("--rm", "--init", "box:1", "sh", "-c", script).returncode == code, script
+    assert runtime.run("--rm", "--init", "box:1", "nosuch").returncode == 127
+    assert runtime.run("--rm", "--init", "box:1", "/etc/passwd").returncode == 126
+    assert runtime.output("--init", "-u", "user", "box:1", "id", "-u") == "1000\n"
+    runtime.start("one", "--init", "box:1", "sleep", "1000")  # has no handler, and as process 1 would not hear of it
+    runtime.do("stop", "-t", "50", "one")
+    assert runtime.inspect("one")["State"]["ExitCode"] == 143
+    runtime.start(
+        "two", "--init", "box:1", "sh", "-c", "trap 'echo got; exit 4' INT; echo up; while :; do sleep 0.05; done"
+    )
+    runtime.until(lambda: runtime.do("logs", "two"))
+    runtime.do("kill", "-s", "INT", "two")
+    assert runtime.do("wait", "two") == "4\n"
+
+
+def test_a_terminal(runtime):
+    """Through a terminal of ours: it is one inside, has its size, and what is typed comes to it."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+    process = subprocess.Popen(
+        runtime.argv(
+            "run", "--rm", "-it", "--network", "none", "box:1", "sh", "-c", "tty; read x; stty size; echo got-$x"
+        ),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=runtime.environment,
+        start_new_session=True,
+    )
+    os.close(slave)
+    said = b""
+    while b"/dev/" not in said:
+        said += os.read(master, 1000)
+    os.write(master, b"typed\n")
+    while True:
+        try:
+            part = os.read(master, 1000)
+        except OSError:
+            break
+        if not part:
+            break
+        said += part
+    assert process.wait(timeout=30) == 0, said
+    assert b"33 99" in said and b"got-typed" in said
+    os.close(master)
+
+
+def test_detaching_from_a_terminal(runtime):
+    import pty
+
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        runtime.argv("run", "--name", "one", "-it", "--network", "none", "box:1", "sh"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=runtime.environment,
+        start_new_session=True,
+    )
+    os.close(slave)
+    said = b""
+    while b"#" not in said:
+        said += os.read(master, 1000)
+    os.write(master, b"\x10\x11")
+    assert process.wait(timeout=30) == 0
+    assert runtime.status("one") == "running"
+    os.close(master)
+
+
+def test_a_network(runtime):
+    """In a network namespace that stands for the machine: names, a published port, `port`, `ps`, another's network."""
+    words = " ".join(shlex.quote(word) for word in runtime.argv())
+    serve = "mkdir /w; echo served > /w/x; echo up; httpd -f -p 80 -h /w"
+    script = f"""
+    set -e
+    ip link set lo up
+    runtime() {{ {words} "$@"; }}
+    runtime network create net >/dev/null
+    runtime run -d --name web --network net -p 127.0.0.1:8123:80 box:1 sh -c '{serve}' >/dev/null
+    until runtime logs web | grep -q up; do :; done
+    runtime run --rm --network net box:1 wget -qO- http://web/x
+    runtime run --rm --network container:web box:1 wget -qO- http://127.0.0.1/x
+    busybox wget -qO- http://127.0.0.1:8123/x
+    runtime port web
+    runtime ps --format '{{{{.Ports}}}}'
+    runtime rm -f web >/dev/null
+    runtime network rm net >/dev/null
+    ip -o link | wc -l
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "-n", "--propagation", "private", "bash", "-c", script],
+        env={**runtime.environment, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    served, published = "served\n" * 3, "80/tcp -> 127.0.0.1:8123\n127.0.0.1:8123->80/tcp\n"
+    assert done.stdout == served + published + "1\n"
