@@ -8,7 +8,7 @@ from shepherd.runtime.build.chain import Chain
 from shepherd.runtime.build.problems import Wrong
 from shepherd.runtime.build.progress import Progress
 from shepherd.runtime.build.sources import Tree
-from shepherd.runtime.build.workspace import Workspace
+from shepherd.runtime.build.workspace import Workspace, sweep
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import documents, reference, trees
 from shepherd.runtime.images import image as images
@@ -79,6 +79,7 @@ class Build:
     def run(self, tags):
         options = self.options
         report = lambda one: self.progress.say("unpacking %s" % one.digest)  # noqa: E731
+        sweep(self.store, running.remove_groups)
         with Workspace(self.store, self.lease, self.epoch, report) as self.workspace:
             found = context.Context(options.context, options.file, self.workspace)
             self._context = found.tree

@@ -1,7 +1,7 @@
 """A Containerfile as a whole: arguments of all, and stages. All that is wrong with it is found before anything runs."""
 
 from shepherd.runtime.build import instructions, lines
-from shepherd.runtime.build.problems import Problems, Wrong, nearest
+from shepherd.runtime.build.problems import Problems, Wrong, nearest, shown
 from shepherd.runtime.errors import RuntimeFailure
 
 
@@ -45,7 +45,7 @@ class Containerfile:
         if found is None:
             names = [stage.name for stage in self.stages if stage.name]
             raise RuntimeFailure(
-                "%s has no stage %s" % (self.problems.name, ascii(text)[:60]), nearest(text.lower(), names)
+                "%s has no stage %s" % (self.problems.name, shown(text)[:60]), nearest(text.lower(), names)
             )
         return found
 
@@ -99,7 +99,7 @@ def _add(found, instruction):
     if instruction.name == "FROM":
         stage = Stage(len(found.stages), instruction)
         if stage.name and any(one.name == stage.name for one in found.stages):
-            raise Wrong("there is a stage %s already" % stage.name, stage.name)
+            raise Wrong("there is a stage %s already" % stage.name, instruction.text.split()[-1])
         found.stages.append(stage)
     elif found.stages:
         found.stages[-1].instructions.append(instruction)

@@ -22,8 +22,8 @@ _UMASK = 0o022
 
 
 class Copier:
-    """Copies below the descriptor `root`. `owner` is (uid, gid) for all, None leaves them as they are; `mode` is None or
-    a function of (mode, whether it is a folder); `time` (nanoseconds or None) is that of folders made on the way."""
+    """Copies below the descriptor `root`. `owner` is (uid, gid) for all, None leaves them as they are; `mode` is None
+    or a function of (mode, whether it is a folder); `time` (nanoseconds) is that of folders made on the way."""
 
     def __init__(self, root, owner=None, mode=None, time=None):
         self._root = root

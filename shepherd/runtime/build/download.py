@@ -15,9 +15,9 @@ def is_url(text) -> bool:
 
 def check(text) -> None:
     """Raise Wrong for what Docker would fetch and we do not."""
-    if text.startswith(("git@", "git://", "ssh://")) or text.split("#")[0].endswith(".git") and "://" in text:
+    if text.startswith(("git@", "git://", "ssh://")) or ("://" in text and text.split("#")[0].endswith(".git")):
         raise Wrong("repositories are not fetched here: fetch %s before the build" % text, text)
-    if "://" in text.split("/", 3)[0] + "//" and text.split("://")[0].lower() in ("ftp", "file", "s3"):
+    if text.lower().startswith(("ftp://", "file://", "s3://")):
         raise Wrong("only http and https are fetched from: %s" % text, text)
 
 

@@ -7,6 +7,7 @@ decides. What is in a folder that a pattern matches is matched, too.
 import re
 
 from shepherd.runtime.build import matching
+from shepherd.runtime.build.problems import shown
 from shepherd.runtime.errors import RuntimeFailure
 
 
@@ -57,7 +58,7 @@ def parse(data: bytes, name: str) -> Ignore:
         try:
             found.append((out, matching.compiled(text), _fixed(text)))
         except matching.BadPattern as error:
-            raise RuntimeFailure("%s:%d: %s: %s" % (name, number, ascii(text)[:100], error))
+            raise RuntimeFailure("%s:%d: %s: %s" % (name, number, shown(text)[:100], error))
     return Ignore(found)
 
 

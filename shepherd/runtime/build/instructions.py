@@ -163,8 +163,24 @@ def _command(found, rest):
     found.arguments = exec_form(rest)
     if found.arguments is None:
         found.arguments, found.shell = rest, True
-    if found.name == "RUN" and not found.arguments:
-        raise Wrong("RUN needs a command", "RUN")
+    if found.name == "RUN":
+        if not found.arguments:
+            raise Wrong("RUN needs a command", found.text.split()[0])
+        _check_step(found.options)
+
+
+def _check_step(options):
+    """What can be seen of a RUN's options before variables are known."""
+    from shepherd.runtime.build import mounting
+
+    for text in options.get("mount", ()):
+        if "$" not in text:
+            mounting.parse(text)
+    for name, known in (("network", ("default", "none", "host")), ("security", ("sandbox",))):
+        value = options.get(name, known[0])
+        if value not in known and "$" not in value:
+            hint = "steps run as containers do" if value == "insecure" else nearest(value, known)
+            raise Wrong("--%s=%s is not possible" % (name, value[:40]), "--%s=%s" % (name, value), hint)
 
 
 def _files(found, rest):
@@ -174,6 +190,9 @@ def _files(found, rest):
         found.arguments = rest.split()
     if len(found.arguments) < 2:
         raise Wrong("%s needs at least one source, and a destination" % found.name, found.text.split()[0])
+    last = found.arguments[-1]
+    if len(found.arguments) > 2 and "$" not in last and not last.endswith("/") and last not in (".", ".."):
+        raise Wrong("several sources need a folder as their destination: %s/" % last, last)
     marks = {document.mark for document in found.documents}
     if marks and found.arguments[-1] in marks:
         raise Wrong("a here-document is no destination", found.arguments[-1])

@@ -4,7 +4,7 @@
 import re
 
 
-class BadPattern(ValueError):
+class BadPattern(ValueError):  # noqa: N818 - a person hears of a bad pattern
     """It cannot be read: a [ without its ]."""
 
 

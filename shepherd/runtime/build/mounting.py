@@ -5,6 +5,7 @@ that place. So no name in an image, a context or a cache decides what is mounted
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -108,7 +109,7 @@ def _size(key, value, part, _equals):
     return int(match.group(1)) << 10 * ("kmgt".index(match.group(2).lower()) + 1 if match.group(2) else 0)
 
 
-def _sharing(key, value, part, _equals):
+def _sharing(_key, value, part, _equals):
     if value not in _SHARING:
         raise Wrong("sharing is one of %s" % ", ".join(_SHARING), part, nearest(value, _SHARING))
     return value
@@ -139,6 +140,7 @@ class Mounts:
         self._secrets = secrets
         self._pieces = {}
         self._undo = []
+        self.made = []  # the table of config.json, with `folder` beside
         self.environment = {}
 
     def key(self) -> list:
@@ -165,12 +167,11 @@ class Mounts:
             self._undo.pop()()
 
     def targets(self) -> list:
-        """(path in the container, whether it is a folder) of each, made where the image has nothing."""
+        """(path in the container, whether it is a folder) of each."""
         return [(one["destination"], one["folder"]) for one in self.made]
 
     def make(self) -> None:
-        """Make all of them: `made` then is the table of config.json, with `folder` beside."""
-        self.made = []
+        """Make all of them."""
         for number, mount in enumerate(self._mounts):
             found = _MAKERS[mount.kind](self, number, mount)
             if found is not None:
@@ -278,7 +279,7 @@ class Mounts:
             except BaseException:
                 os.close(lock)
                 raise
-            self._undo.append(lambda: os.close(lock))
+            self._undo.append(functools.partial(os.close, lock))
             folder = os.path.join(above, "data-%d" % number)
             files.make_folder(folder)
             return folder

@@ -5,7 +5,7 @@ from shepherd.runtime.errors import RuntimeFailure
 _MOST = 20
 
 
-class Wrong(Exception):
+class Wrong(Exception):  # noqa: N818 - something is wrong, and it is said
     """One thing that is wrong. `word` is the text in the line that it is about."""
 
     def __init__(self, message, word=None, hint=None):

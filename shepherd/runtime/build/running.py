@@ -7,7 +7,7 @@ import os
 
 from shepherd.runtime.bundle import config as configs
 from shepherd.runtime.bundle import create, lifecycle, template
-from shepherd.runtime.linux import syscalls
+from shepherd.runtime.linux import cgroups, syscalls
 from shepherd.runtime.linux.capabilities import DEFAULT
 from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.linux.seccomp.profile import default_profile
@@ -132,6 +132,15 @@ class Runner:
             finally:
                 os.close(own)
         return self._network
+
+
+def remove_groups(name) -> None:
+    """The control groups of a build that was killed; nothing is in them, since its processes ended with it."""
+    for path, _, _ in cgroups.hierarchies():
+        above = os.path.join(path, "shepherd")
+        for group in os.listdir(above) if os.path.isdir(above) else ():
+            if group.startswith(name + "-"):
+                cgroups.Group("shepherd/" + group).remove()
 
 
 def _file(target, source):

@@ -4,7 +4,7 @@ specification has Healthcheck, Shell and OnBuild besides)."""
 import re
 import signal
 
-from shepherd.runtime.build.problems import Wrong, nearest
+from shepherd.runtime.build.problems import Wrong, nearest, shown
 
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z")
 _SHELL = ["/bin/sh", "-c"]
@@ -85,7 +85,7 @@ class Settings:
 def _ports(text):
     match = _PORT.match(text.lower())
     if match is None:
-        raise Wrong("%s is no port, such as 80, 80/udp or 8000-8010" % ascii(text)[:60], text)
+        raise Wrong("%s is no port, such as 80, 80/udp or 8000-8010" % shown(text)[:60], text)
     first, last, protocol = match.groups()
     first, last = int(first), int(last or first)
     if not 0 < first <= last <= 65535:
@@ -103,5 +103,5 @@ def _signal(text):
     name = name if name.startswith("SIG") else "SIG" + name
     known = [one for one in dir(signal) if re.match("SIG[A-Z]", one)]
     if name not in known and re.match(r"SIGRT(MIN\+|MAX-)[0-9]{1,2}\Z", name) is None:
-        raise Wrong("there is no signal %s" % ascii(text)[:40], text, nearest(name, known))
+        raise Wrong("there is no signal %s" % shown(text)[:40], text, nearest(name, known))
     return name

@@ -8,7 +8,7 @@ from shepherd.runtime.build import words as texts
 from shepherd.runtime.build.additions import Local, Remote
 from shepherd.runtime.build.cache import key_of
 from shepherd.runtime.build.chain import Chain
-from shepherd.runtime.build.problems import Wrong
+from shepherd.runtime.build.problems import Wrong, shown
 from shepherd.runtime.build.settings import Settings
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -304,7 +304,7 @@ class StageBuild:
         pairs = [tuple(texts.expand(one, before, instruction.escape) for one in pair) for pair in instruction.arguments]
         for name, value in pairs:
             if not name or "=" in name or "\0" in name + value:
-                raise Wrong("%s is no name of a variable" % ascii(name)[:40])
+                raise Wrong("%s is no name of a variable" % shown(name)[:40])
         self.settings.set_environment(pairs)
         self._note("ENV " + " ".join("%s=%s" % pair for pair in pairs))
 

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 
-from shepherd.runtime.build.problems import Wrong
+from shepherd.runtime.build.problems import Wrong, shown
 from shepherd.runtime.linux import paths
 
 _LIMIT = 1 << 20
@@ -28,7 +28,7 @@ def resolve(root, text, same_group=False) -> User:
     """
     name, colon, group = text.partition(":")
     if not name or (colon and not group):
-        raise Wrong("%s is no USER or USER:GROUP" % ascii(text)[:60], text)
+        raise Wrong("%s is no USER or USER:GROUP" % shown(text)[:60], text)
     number = _number(name)
     found = None
     if number is None or not (colon or same_group):
@@ -37,7 +37,7 @@ def resolve(root, text, same_group=False) -> User:
                 found = fields
                 break
     if number is None and found is None:
-        raise Wrong("the image has no user %s" % ascii(name)[:60], text, "see its /etc/passwd, or give a number")
+        raise Wrong("the image has no user %s" % shown(name)[:60], text, "see its /etc/passwd, or give a number")
     uid = number if number is not None else _of_file(found[2], "/etc/passwd", text)
     if colon:
         return User(uid, _group(root, group, text))
@@ -57,7 +57,7 @@ def _group(root, name, text):
     for fields in _read(root, "/etc/group", 4):
         if fields[0] == name:
             return _of_file(fields[2], "/etc/group", text)
-    raise Wrong("the image has no group %s" % ascii(name)[:60], text, "see its /etc/group, or give a number")
+    raise Wrong("the image has no group %s" % shown(name)[:60], text, "see its /etc/group, or give a number")
 
 
 def _number(text):

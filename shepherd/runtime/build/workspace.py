@@ -90,6 +90,25 @@ class Workspace:
         return layers.ensure(chain.image(self.store), report=self._report)
 
 
+def sweep(store, forget) -> None:
+    """Take away what builds left that were killed; `forget(name)` is called with the name of each."""
+    for name in os.listdir(store.path("staging")):
+        if not name.startswith("build-"):
+            continue
+        try:
+            holder = trees.open_folder(store.path("staging", name))
+        except FileNotFoundError:
+            continue
+        try:
+            if files.try_lock(holder):
+                forget(name)
+                trees.remove(store.path("staging", name))
+        except FileNotFoundError:
+            pass  # somebody else does it
+        finally:
+            os.close(holder)
+
+
 class Change:
     """A root that is written to: `path`, and `root`, its descriptor. `commit` makes a layer of what was written."""
 

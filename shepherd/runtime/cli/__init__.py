@@ -6,8 +6,8 @@ import sys
 from shepherd.runtime.errors import RuntimeFailure
 
 VERBS = (
-    "build", "history", "image", "images", "install", "load", "network", "pack", "prune", "pull", "push", "rmi",
-    "save", "tag",
+    "build", "builder", "history", "image", "images", "install", "load", "network", "pack", "prune", "pull", "push",
+    "rmi", "save", "tag",
 )  # fmt: skip
 
 
