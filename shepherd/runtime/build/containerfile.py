@@ -88,6 +88,8 @@ def triggers(texts, name) -> list:
         problems = Problems(name, source)
         for line in lines.cut(source, 0, "\\", problems):
             try:
+                if line.word in instructions.NO_TRIGGERS:
+                    raise Wrong("%s is no trigger" % line.word, line.word)
                 found.append(instructions.read(line))
             except Wrong as wrong:
                 problems.add(wrong, line.first, line.last)

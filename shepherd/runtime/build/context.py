@@ -77,10 +77,13 @@ class Context:
             return None
         except OSError as error:
             raise RuntimeFailure("cannot read %s of the context: %s" % (name, error.strerror))
-        with os.fdopen(file, "rb") as opened:
+        try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise RuntimeFailure("%s of the context is no file" % name)
-            return opened.read(most)
+            with os.fdopen(os.dup(file), "rb") as opened:
+                return opened.read(most)
+        finally:
+            os.close(file)
 
     def _from_input(self, workspace):
         """A tar becomes a folder of the build's own; a text is the Containerfile, without any context."""

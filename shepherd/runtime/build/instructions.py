@@ -38,6 +38,7 @@ _REFUSED = {
     ("RUN", "device"): "a step of a build gets no devices",
     ("ADD", "keep-git-dir"): "repositories are not fetched here: fetch it before the build",
 }
+NO_TRIGGERS = ("ONBUILD", "FROM", "MAINTAINER")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _STAGE = re.compile(r"[a-z][a-z0-9_.-]*\Z")
 _TIME = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
@@ -297,7 +298,7 @@ def _health(found, rest):
 def _trigger(found, rest):
     """The text of another instruction, for the builds that begin with this image."""
     line = lines.Line(rest, found.first, found.last, found.documents)
-    if line.word in ("ONBUILD", "FROM", "MAINTAINER"):
+    if line.word in NO_TRIGGERS:
         raise Wrong("ONBUILD %s is not possible" % line.word, rest.split()[0])
     read(line, found.escape)
     texts = "".join(document.text for document in found.documents)

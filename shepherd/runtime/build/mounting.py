@@ -139,6 +139,7 @@ class Mounts:
         self._chain_of = chain_of
         self._secrets = secrets
         self._pieces = {}
+        self._caches = {}  # name → folder
         self._undo = []
         self.made = []  # the table of config.json, with `folder` beside
         self.environment = {}
@@ -172,6 +173,7 @@ class Mounts:
 
     def make(self) -> None:
         """Make all of them."""
+        self._take_caches()
         for number, mount in enumerate(self._mounts):
             found = _MAKERS[mount.kind](self, number, mount)
             if found is not None:
@@ -248,12 +250,7 @@ class Mounts:
 
     def _cache(self, _number, mount):
         """A folder that outlives the build, for all builds that name it."""
-        target = self._target(mount)
-        name = hashlib.sha256((mount.get("id") or target).encode("utf-8", "surrogateescape")).hexdigest()
-        above = self._workspace.store.path("build", "mounts", name)
-        files.make_folder(above)
-        folder = self._take_cache(above, mount.get("sharing", "shared"))
-        root = trees.open_folder(folder)
+        root = trees.open_folder(self._caches[self._cache_name(mount)])
         try:
             if os.fstat(root).st_mode & 0o7777 == 0o700 and not os.listdir(root):
                 self._fill_cache(root, mount)
@@ -261,6 +258,22 @@ class Mounts:
             return self._entry(mount, *self._place(root, source, mount))
         finally:
             os.close(root)
+
+    def _cache_name(self, mount):
+        text = mount.get("id") or self._target(mount)
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _take_caches(self):
+        """Each once, and all in the same order in every build: so that no two wait for one another."""
+        wanted = {}
+        for mount in self._mounts:
+            if mount.kind == "cache":
+                name, sharing = self._cache_name(mount), _SHARING.index(mount.get("sharing", "shared"))
+                wanted[name] = max(sharing, wanted.get(name, 0))
+        for name in sorted(wanted):
+            above = self._workspace.store.path("build", "mounts", name)
+            files.make_folder(above)
+            self._caches[name] = self._take_cache(above, _SHARING[wanted[name]])
 
     def _take_cache(self, above, sharing):
         number = 0

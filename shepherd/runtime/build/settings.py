@@ -5,9 +5,36 @@ import re
 import signal
 
 from shepherd.runtime.build.problems import Wrong, nearest, shown
+from shepherd.runtime.errors import RuntimeFailure
 
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z")
 _SHELL = ["/bin/sh", "-c"]
+_FORMS = {
+    "Cmd": list,
+    "Entrypoint": list,
+    "Env": list,
+    "ExposedPorts": dict,
+    "Labels": dict,
+    "OnBuild": list,
+    "Shell": list,
+    "StopSignal": str,
+    "User": str,
+    "Volumes": dict,
+    "WorkingDir": str,
+}
+
+
+def check(table, what) -> None:
+    """Raise RuntimeFailure where what another program wrote as `config` is not of the form that we go on from."""
+    for key, form in _FORMS.items():
+        value = table.get(key)
+        if value is None:
+            continue
+        parts = value if form is list else list(value) if form is dict and isinstance(value, dict) else [value]
+        if key == "Labels" and isinstance(value, dict):
+            parts += value.values()
+        if not isinstance(value, form) or not all(isinstance(one, str) and "\0" not in one for one in parts):
+            raise RuntimeFailure("the configuration of %s has a %s of another form than it should" % (what, key))
 
 
 class Settings:

@@ -9,7 +9,7 @@ from shepherd.runtime.build.additions import Local, Remote
 from shepherd.runtime.build.cache import key_of
 from shepherd.runtime.build.chain import Chain
 from shepherd.runtime.build.problems import Wrong, shown
-from shepherd.runtime.build.settings import Settings
+from shepherd.runtime.build.settings import Settings, check
 from shepherd.runtime.errors import RuntimeFailure
 
 # Variables that are there without ARG, and are neither in a key nor in the history
@@ -392,6 +392,7 @@ def of_base(build, stage, image):
     """A StageBuild that begins with an image in the store, and its triggers as instructions."""
     document = image.config.document
     table = dict(image.config.settings)
+    check(table, stage.start.arguments[0])
     waiting = table.pop("OnBuild", None) or []
     history = [dict(one) for one in image.config.history]
     found = StageBuild(build, stage, Chain.of(image), table, history, {}, document.get("author"))

@@ -83,10 +83,17 @@ def _read(root, path, count):
         file = paths.open_inside(root, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return
-    with os.fdopen(file, "rb") as opened:
+    try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             return
-        data = opened.read(_LIMIT)
+        data = b""
+        while len(data) < _LIMIT:
+            more = os.read(file, _LIMIT - len(data))
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(file)
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         fields = line.split(":")
         if len(fields) >= count:

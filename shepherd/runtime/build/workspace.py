@@ -30,7 +30,6 @@ class Workspace:
         self._holder = -1
         self._count = 0
         self._views = {}  # chain's key → descriptor of its root
-        self._mounts = []
         self._opened = []
 
     def __enter__(self):
@@ -43,9 +42,9 @@ class Workspace:
     def __exit__(self, *_):
         for descriptor in list(self._views.values()) + self._opened:
             os.close(descriptor)
-        while self._mounts:
-            syscalls.umount(self._mounts.pop(), syscalls.MNT_DETACH)
-        trees.remove(self.path)
+        for path in reversed(_mounted_below(self.path)):
+            syscalls.umount(path, syscalls.MNT_DETACH)
+        trees.remove(self.path)  # only now: what is mounted is not ours to empty
         os.close(self._holder)
 
     def folder(self, kind) -> str:
@@ -59,10 +58,6 @@ class Workspace:
         """To be closed at the end."""
         self._opened.append(descriptor)
         return descriptor
-
-    def mounted(self, path) -> None:
-        """Something is mounted at a path of ours, to be taken off at the end."""
-        self._mounts.append(path)
 
     def moment(self) -> int:
         """This second, in nanoseconds, or as late as it may be."""
@@ -88,6 +83,19 @@ class Workspace:
 
     def layers_of(self, chain) -> list:
         return layers.ensure(chain.image(self.store), report=self._report)
+
+
+def _mounted_below(path) -> list:
+    """Where something is mounted in the folder, in the order in which it was (proc(5), mountinfo)."""
+    start, found = os.fsencode(path) + b"/", []
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            point = line.split()[4]
+            for code, char in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+                point = point.replace(code, char)
+            if point.startswith(start):
+                found.append(os.fsdecode(point))
+    return found
 
 
 def sweep(store, forget) -> None:
@@ -125,7 +133,6 @@ class Change:
         finally:
             os.close(upper)
         rootfs.mount("shepherd-build", folders, self.path, self._upper, work, form=form)
-        workspace.mounted(self.path)
         self.root = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def __enter__(self):
@@ -136,7 +143,6 @@ class Change:
             os.close(self.root)
             self.root = -1
             syscalls.umount(self.path, syscalls.MNT_DETACH)
-            self._workspace._mounts.remove(self.path)
         trees.remove(self._upper)
 
     def commit(self) -> Chain:
@@ -144,7 +150,6 @@ class Change:
         os.close(self.root)
         self.root = -1
         syscalls.umount(self.path, syscalls.MNT_DETACH)
-        self._workspace._mounts.remove(self.path)
         upper = trees.open_folder(self._upper)
         try:
             if not os.listdir(upper) and _root_state(upper) == self._before:

@@ -23,7 +23,7 @@ PROGRAM = (
 )
 APPLETS = (
     "sh true false cat ls id mount echo sleep ps env readlink hostname touch mkdir rm kill stat wc mknod chmod chown ln"
-    " grep umount dd mv head tail seq test date ip find sed awk cut cp rmdir sort tr printf md5sum ping unshare setsid"
+    " grep umount dd mv head tail seq test date ip find sed awk cut cp rmdir sort tr printf sha256sum ping unshare"
 )
 PASSWD = "root:x:0:0::/root:/bin/sh\nuser:x:1000:1001::/home/user:/bin/sh\n"
 GROUP = "root:x:0:\nuser:x:1001:\nextra:x:2000:user\n"
