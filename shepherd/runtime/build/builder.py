@@ -78,9 +78,8 @@ class Build:
 
     def run(self, tags):
         options = self.options
-        report = lambda one: self.progress.say("unpacking %s" % one.digest)  # noqa: E731
         sweep(self.store, running.remove_groups)
-        with Workspace(self.store, self.lease, self.epoch, report) as self.workspace:
+        with Workspace(self.store, self.lease, self.epoch) as self.workspace:
             found = context.Context(options.context, options.file, self.workspace)
             self._context = found.tree
             self.file = containerfile.parse(found.containerfile, found.name)

@@ -51,6 +51,9 @@ class StageBuild:
                 if error.message.startswith(self.build.file.problems.name + ":"):
                     raise  # of another stage, with its place
                 raise self._failure(Wrong(error.message, None, error.hint), instruction)
+            except UnicodeError:
+                wrong = Wrong("this Python takes names for ASCII, and there are others", None, "set LC_ALL=C.UTF-8")
+                raise self._failure(wrong, instruction)
             except OSError as error:
                 where = "%s: " % error.filename if isinstance(error.filename, str) else ""
                 raise self._failure(Wrong("%s%s" % (where, error.strerror or error)), instruction)

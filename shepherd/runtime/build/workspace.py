@@ -20,13 +20,12 @@ _PIECE = 1 << 20
 class Workspace:
     """`epoch` (seconds or None): no time in a layer is later. As a context: afterwards all of it is gone."""
 
-    def __init__(self, store, lease, epoch=None, report=None):
+    def __init__(self, store, lease, epoch=None):
         self.store = store
         self.lease = lease
         self.epoch = epoch
         self.name = "build-" + os.urandom(8).hex()
         self.path = store.path("staging", self.name)
-        self._report = report
         self._holder = -1
         self._count = 0
         self._views = {}  # chain's key → descriptor of its root
@@ -82,7 +81,7 @@ class Workspace:
         return Change(self, chain, below)
 
     def layers_of(self, chain) -> list:
-        return layers.ensure(chain.image(self.store), report=self._report)
+        return layers.ensure(chain.image(self.store))
 
 
 def _mounted_below(path) -> list:

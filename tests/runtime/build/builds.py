@@ -79,6 +79,15 @@ def docker_archive(name: str, layer: bytes, **config: Any) -> bytes:
     return archive({"config.json": json.dumps(document), "layer.tar": layer, "manifest.json": json.dumps(listed)})
 
 
+def pythons() -> list[str]:
+    """The oldest and the newest Python 3 that targets may have, of those on this machine."""
+    found = {}
+    for path in Path.home().glob(".pyenv/versions/3.*/bin/python"):
+        found[tuple(int(part) for part in path.parts[-3].split(".")[:2] if part.isdigit())] = str(path)
+    versions = [version for version in sorted(found) if version >= (3, 6)]
+    return [found[version] for version in dict.fromkeys(versions[:1] + versions[-1:])] or [sys.executable]
+
+
 class Result:
     """What a build said and made."""
 
@@ -102,6 +111,7 @@ class Builds:
         self.context = folder / "context"
         self.context.mkdir()
         self.environment: dict[str, str] = {}
+        self.python = sys.executable
 
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         environment = {"PATH": os.environ["PATH"], **self.environment}
@@ -109,7 +119,7 @@ class Builds:
         return subprocess.run(self.argv(*words), capture_output=True, check=False, **more)
 
     def argv(self, *words: str) -> list[str]:
-        return [sys.executable, "-I", "-S", "-c", PROGRAM, "--root", str(self.root), *words]
+        return [self.python, "-I", "-S", "-c", PROGRAM, "--root", str(self.root), *words]
 
     def do(self, *words: str, **more: Any) -> str:
         done = self.call(*words, **more)
