@@ -59,6 +59,12 @@ def archive(entries: dict[str, Any], path: Path | None = None, mode: str = "w") 
     return out.getvalue()
 
 
+def folder(name: str, mode: int) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.mtime = tarfile.DIRTYPE, mode, 1000000
+    return info, b""
+
+
 def program(data: bytes) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo("bin/busybox")
     info.mode, info.mtime = 0o755, 1000000
@@ -132,7 +138,7 @@ class Builds:
             found = busybox()
             assert found is not None
             entries = dict.fromkeys(("bin", "etc", "root", "usr", "usr/bin"))
-            entries["tmp"] = None
+            entries["tmp"] = folder("tmp", 0o1777)
             entries["bin/busybox"] = program(Path(found).read_bytes())
             entries.update({f"bin/{applet}": ("link", "busybox") for applet in APPLETS.split()})
             entries.update({"etc/passwd": PASSWD, "etc/group": GROUP})
