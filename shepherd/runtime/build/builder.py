@@ -8,7 +8,7 @@ from shepherd.runtime.build.chain import Chain
 from shepherd.runtime.build.problems import Wrong
 from shepherd.runtime.build.progress import Progress
 from shepherd.runtime.build.sources import Tree
-from shepherd.runtime.build.workspace import Workspace, sweep
+from shepherd.runtime.build.workspace import Workspace, prefix, sweep
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import documents, reference, trees
 from shepherd.runtime.images import image as images
@@ -50,7 +50,17 @@ def build(options, store=None) -> dict:
         with store.lease() as lease:
             return Build(options, store, lease).run(tags)
 
-    return worker.run(work)
+    try:
+        return worker.run(work)
+    except worker.Died:
+        clean_up(store)
+        raise
+
+
+def clean_up(store) -> None:
+    """Take away what builds left that were killed."""
+    groups = running.groups(prefix(store))  # first: the folder of one that lives is there before its groups
+    running.remove_groups(groups, sweep(store))
 
 
 class Build:
@@ -78,7 +88,7 @@ class Build:
 
     def run(self, tags):
         options = self.options
-        sweep(self.store, running.remove_groups)
+        clean_up(self.store)
         with Workspace(self.store, self.lease, self.epoch) as self.workspace:
             found = context.Context(options.context, options.file, self.workspace)
             self._context = found.tree
@@ -106,13 +116,13 @@ class Build:
     def _set_globals(self):
         """Those of the platform, and of the ARGs before the first FROM, which only a FROM or an ARG sees."""
         here = Platform.of_this_machine()
-        for prefix, one in (("BUILD", here), ("TARGET", self.platform)):
+        for side, one in (("BUILD", here), ("TARGET", self.platform)):
             self.globals_.update(
                 {
-                    prefix + "PLATFORM": str(one),
-                    prefix + "OS": one.system,
-                    prefix + "ARCH": one.architecture,
-                    prefix + "VARIANT": str(one).split("/", 2)[2] if str(one).count("/") > 1 else "",
+                    side + "PLATFORM": str(one),
+                    side + "OS": one.system,
+                    side + "ARCH": one.architecture,
+                    side + "VARIANT": str(one).split("/", 2)[2] if str(one).count("/") > 1 else "",
                 }
             )
         self.globals_["TARGETSTAGE"] = self.options.target or "default"

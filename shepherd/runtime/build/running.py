@@ -134,13 +134,21 @@ class Runner:
         return self._network
 
 
-def remove_groups(name) -> None:
-    """The control groups of a build that was killed; nothing is in them, since its processes ended with it."""
+def groups(start) -> set:
+    """The names of control groups of steps that begin so."""
+    found = set()
     for path, _, _ in cgroups.hierarchies():
         above = os.path.join(path, "shepherd")
-        for group in os.listdir(above) if os.path.isdir(above) else ():
-            if group.startswith(name + "-"):
-                cgroups.Group("shepherd/" + group).remove()
+        if os.path.isdir(above):
+            found.update(name for name in os.listdir(above) if name.startswith(start))
+    return found
+
+
+def remove_groups(names, living) -> None:
+    """Those of builds that were killed; nothing is in them, since its processes ended with it."""
+    for name in names:
+        if name.rpartition("-")[0] not in living:
+            cgroups.Group("shepherd/" + name).remove()
 
 
 def _file(target, source):

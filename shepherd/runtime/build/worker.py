@@ -14,6 +14,10 @@ _PR_SET_PDEATHSIG = 1
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Died(RuntimeFailure):
+    """The process ended without an answer: somebody killed it, or it was a mistake of ours."""
+
+
 def run(work):
     """What `work()` returns, which is something that JSON can say; it is called in the new process.
 
@@ -46,7 +50,7 @@ def run(work):
             signal.signal(number, handler)
     if not said:
         how = "signal %d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else "code %d" % os.WEXITSTATUS(status)
-        raise RuntimeFailure("the build's process ended unexpectedly (%s)" % how)
+        raise Died("the build's process ended unexpectedly (%s)" % how)
     found = json.loads(said.decode())
     if "interrupted" in found:
         raise KeyboardInterrupt

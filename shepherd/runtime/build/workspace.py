@@ -24,7 +24,7 @@ class Workspace:
         self.store = store
         self.lease = lease
         self.epoch = epoch
-        self.name = "build-" + os.urandom(8).hex()
+        self.name = prefix(store) + os.urandom(8).hex()
         self.path = store.path("staging", self.name)
         self._holder = -1
         self._count = 0
@@ -97,8 +97,14 @@ def _mounted_below(path) -> list:
     return found
 
 
-def sweep(store, forget) -> None:
-    """Take away what builds left that were killed; `forget(name)` is called with the name of each."""
+def prefix(store) -> str:
+    """What the names of this store's builds begin with."""
+    return "build-%s-" % hashlib.sha256(os.fsencode(store.root)).hexdigest()[:8]
+
+
+def sweep(store) -> list:
+    """Take away the folders of builds that were killed; the names of those that live."""
+    living = []
     for name in os.listdir(store.path("staging")):
         if not name.startswith("build-"):
             continue
@@ -108,12 +114,14 @@ def sweep(store, forget) -> None:
             continue
         try:
             if files.try_lock(holder):
-                forget(name)
                 trees.remove(store.path("staging", name))
+            else:
+                living.append(name)
         except FileNotFoundError:
             pass  # somebody else does it
         finally:
             os.close(holder)
+    return living
 
 
 class Change:

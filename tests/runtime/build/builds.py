@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from shepherd.runtime.build import workspace
 from shepherd.runtime.images import image, layers, manifest
 from shepherd.runtime.images.store import Store
 
@@ -207,5 +208,6 @@ class Builds:
             return [(info, (tar.extractfile(info).read() if info.isreg() else b"")) for info in tar]  # type: ignore[union-attr]
 
     def groups(self) -> list[str]:
-        """Control groups that are left of builds."""
-        return [str(one) for one in Path("/sys/fs/cgroup").glob("*/shepherd/build-*")]
+        """Control groups that are left of this store's builds."""
+        start = workspace.prefix(Store(str(self.root)))
+        return [str(one) for one in Path("/sys/fs/cgroup").glob(f"*/shepherd/{start}*")]

@@ -40,4 +40,5 @@ def base(builds: Builds, request: pytest.FixtureRequest) -> Builds:
     if busybox() is None:
         pytest.skip("needs a busybox without libraries (Debian: busybox-static)")
     subprocess.run(["cp", "-al", str(request.getfixturevalue("with_base")), str(builds.root)], check=True)
+    (builds.root / "lock").unlink(missing_ok=True)  # each its own
     return builds

@@ -82,6 +82,8 @@ def test_a_process_that_died_is_said(base: Builds):
     said = running.communicate(timeout=30)[1]
     assert running.returncode == 1
     assert b"the build's process ended unexpectedly (signal 9)" in said
+    assert list((base.root / "staging").iterdir()) == []
+    assert base.groups() == []
 
 
 def test_a_full_disk(base: Builds):
