@@ -104,21 +104,25 @@ def prefix(store) -> str:
 
 def sweep(store) -> list:
     """Take away the folders of builds that were killed; the names of those that live."""
-    living = []
-    for name in os.listdir(store.path("staging")):
-        if not name.startswith("build-"):
-            continue
-        try:
-            holder = trees.open_folder(store.path("staging", name))
-        except FileNotFoundError:
-            continue
-        try:
+    living, dead = [], []
+    with store.lock():  # so that none is found between its making and its lock
+        for name in os.listdir(store.path("staging")):
+            if not name.startswith("build-"):
+                continue
+            try:
+                holder = trees.open_folder(store.path("staging", name))
+            except FileNotFoundError:
+                continue  # a build that ended
             if files.try_lock(holder):
-                trees.remove(store.path("staging", name))
+                dead.append((name, holder))
             else:
+                os.close(holder)
                 living.append(name)
+    for name, holder in dead:
+        try:
+            trees.remove(store.path("staging", name))
         except FileNotFoundError:
-            pass  # somebody else does it
+            pass  # it was ending
         finally:
             os.close(holder)
     return living
