@@ -61,7 +61,7 @@ def _options(options, builder):
     unknown = set(options.allow) - {"network.host"}
     if unknown:
         raise RuntimeFailure("--allow: only network.host can be given to steps")
-    if options.progress not in ("plain", "quiet", "auto"):
+    if options.progress not in ("plain", "quiet", "auto", "tty"):
         raise RuntimeFailure("--progress is plain or quiet")
     asked.network = "host" if options.network == "host" else "none"
     asked.host_network = bool(options.allow)
