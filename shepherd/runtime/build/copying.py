@@ -18,6 +18,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)\Z")
 _ACTION = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
+_SPECIAL = {"u": 0o4000, "g": 0o2000, "o": 0o1000}
 _UMASK = 0o022
 
 
@@ -305,11 +306,11 @@ def _act(mode, folder, who, sign, what):
     changed = reach = 0
     for one in whose:
         changed |= bits << _SHIFTS[one]
-        reach |= 7 << _SHIFTS[one]
-    special = (0o4000 if "u" in whose else 0) | (0o2000 if "g" in whose else 0) if "s" in what else 0
-    if "t" in what and what not in _SHIFTS:
-        special |= 0o1000
-    changed = (changed & allowed) | special
+        reach |= 7 << _SHIFTS[one] | _SPECIAL[one]
+    if what not in _SHIFTS:
+        special = (0o6000 if "s" in what else 0) | (0o1000 if "t" in what else 0)
+        changed |= special & reach
+    changed &= allowed
     if sign == "+":
         return mode | changed
     if sign == "-":

@@ -8,6 +8,7 @@ from shepherd.runtime.build import words as texts
 from shepherd.runtime.build.additions import Local, Remote
 from shepherd.runtime.build.cache import key_of
 from shepherd.runtime.build.chain import Chain
+from shepherd.runtime.build.instructions import check_mode
 from shepherd.runtime.build.problems import Wrong, shown
 from shepherd.runtime.build.settings import Settings, check
 from shepherd.runtime.errors import RuntimeFailure
@@ -122,7 +123,7 @@ class StageBuild:
         excludes = sources.excludes([self._expand(one, instruction) for one in options.get("exclude", ())])
         origin = options.get("from")
         tree = self.build.tree(origin, self.stage)
-        unpack = self._unpacks(instruction)
+        unpack = options.get("unpack") if instruction.name == "ADD" else False  # None: local archives alone
         found = []
         for text, word in zip(given, instruction.arguments):
             if word in marks:
@@ -139,13 +140,10 @@ class StageBuild:
                 found += [Local(piece, excludes, unpack is not False) for piece in pieces]
         into = destination.endswith("/") or os.path.basename(destination) in (".", "..") or len(found) > 1
         target = os.path.normpath(os.path.join("/", self.settings.folder, destination))
-        link, owner, mode = (
-            bool(options.get("link")),
-            self._option(instruction, "chown"),
-            self._option(instruction, "chmod"),
-        )
-        if mode is not None and not (mode.isdigit() and len(mode) < 5) and copying.symbolic(mode) is None:
-            raise Wrong("%s is no mode, such as 755 or u=rwX,go=rX" % mode, mode)
+        link, owner = bool(options.get("link")), self._option(instruction, "chown")
+        mode = self._option(instruction, "chmod")
+        if mode is not None:
+            check_mode(mode)
         key = key_of(
             instruction.name,
             "" if link else self.chain.key,
@@ -167,11 +165,6 @@ class StageBuild:
                 return change.commit()
 
         self._change_files(key, make, instruction.text, link)
-
-    @staticmethod
-    def _unpacks(instruction):
-        """True or False as it was said; None: local archives alone. COPY takes nothing apart."""
-        return instruction.options.get("unpack") if instruction.name == "ADD" else False
 
     def _document(self, document, instruction):
         """A here-document as a file."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import stat
+import subprocess
 import textwrap
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from shepherd.runtime.build import containerfile, instructions
+from shepherd.runtime.build import containerfile, copying, instructions, mounting, settings
+from shepherd.runtime.build.problems import Wrong
 from shepherd.runtime.errors import RuntimeFailure
 
 
@@ -280,3 +284,57 @@ def test_a_command_in_json_comes_back(command):
 
     (found,) = stage("CMD " + json.dumps(command))
     assert found.arguments == command
+
+
+PARTS = [
+    "type=",
+    "cache",
+    "bind",
+    "secret",
+    "tmpfs",
+    "target=/x",
+    ",",
+    "=",
+    "id=a",
+    "mode=0",
+    "size=1k",
+    "uid=-1",
+    "ro",
+    "x",
+]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12))
+def test_any_mount_is_read_or_refused(parts):
+    try:
+        mounting.parse("".join(parts))
+    except Wrong as wrong:
+        assert wrong.message
+
+
+@given(st.text(alphabet="0123456789/-tcpudSIGERMNX+:. é", max_size=12))
+def test_any_port_and_any_signal_is_taken_or_refused(text):
+    for call in (lambda: settings.Settings({}).expose([text]), lambda: settings.Settings({}).set_stop_signal(text)):
+        try:
+            call()
+        except Wrong as wrong:
+            assert wrong.message
+
+
+MODES = st.from_regex(r"\A([ugoa]{0,3}[-+=]([rwxXst]{0,4}|[ugo]))(,[ugoa]{0,2}[-+=][rwxX]{0,3}){0,2}\Z")
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(MODES, st.integers(0, 0o7777), st.booleans())
+def test_symbolic_modes_are_those_of_chmod(tmp_path_factory, text, mode, folder):
+    """As the program chmod has it, with the umask 022."""
+    place = tmp_path_factory.mktemp("mode") / "x"
+    place.mkdir() if folder else place.touch()
+    place.chmod(mode)
+    before = stat.S_IMODE(place.stat().st_mode)
+    done = subprocess.run(["sh", "-c", 'umask 022; chmod -- "$1" "$2" 2>&1', "sh", text, str(place)], check=False)
+    if done.returncode == 0:
+        expected = stat.S_IMODE(place.stat().st_mode)
+        found = copying.mode_function(text)(before, folder)
+        mask = 0o777 if folder else 0o7777  # chmod(1) leaves setuid of folders alone where it is not asked for
+        assert found & mask == expected & mask, (text, oct(before))
