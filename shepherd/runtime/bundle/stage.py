@@ -202,12 +202,19 @@ class _BornIn:
             syscalls.unshare(syscalls.CLONE_NEWPID)
         else:
             syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
-        self._forker = os.getpid()
+        return self
+
+    def fork(self) -> int:
+        """As os.fork: the child is told by its 0, for its number may be the same as ours, which is 1 in a container."""
+        self._child = os.fork()
+        return self._child
 
     def __exit__(self, *exception):
-        if os.getpid() == self._forker:
+        if self._child != 0:
             syscalls.setns(self._own, syscalls.CLONE_NEWPID)
             os.close(self._own)
+
+    _child = None
 
 
 def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> tuple:
@@ -251,6 +258,6 @@ def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> 
 
 def _fork(new, joined, direct):
     if direct and ("pid" in new or "pid" in joined):
-        with _BornIn(joined.get("pid")):
-            return os.fork()
+        with _BornIn(joined.get("pid")) as born:
+            return born.fork()
     return os.fork()

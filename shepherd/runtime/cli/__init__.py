@@ -10,10 +10,10 @@ import sys
 from shepherd.runtime.errors import RuntimeFailure
 
 VERBS = (
-    "attach", "boot", "commit", "container", "cp", "create", "diff", "events", "exec", "export", "history", "image",
-    "images", "inspect", "install", "kill", "load", "logs", "network", "pack", "pause", "port", "prune", "ps", "pull",
-    "push", "rename", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "tag", "top", "unpause",
-    "update", "volume", "wait",
+    "attach", "boot", "build", "builder", "commit", "container", "cp", "create", "diff", "events", "exec", "export",
+    "history", "image", "images", "inspect", "install", "kill", "load", "logs", "network", "pack", "pause", "port",
+    "prune", "ps", "pull", "push", "rename", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "tag",
+    "top", "unpause", "update", "volume", "wait",
 )  # fmt: skip
 
 

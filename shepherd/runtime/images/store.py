@@ -137,6 +137,32 @@ class Store:
                     continue  # gone meanwhile, or never finished
         return found
 
+    def pinned(self, owner: str):
+        """The Digest that `owner` needs, or None."""
+        try:
+            with open(self._pin(owner)) as file:
+                return Digest(file.read())
+        except (FileNotFoundError, RuntimeFailure):
+            return None
+
+    def touch_pin(self, owner: str) -> None:
+        """Note that what `owner` needs was used now."""
+        try:
+            os.utime(self._pin(owner))
+        except FileNotFoundError:
+            pass  # unpinned meanwhile
+
+    def pin_times(self, start: str) -> dict:
+        """Owner → when it pinned or last used what it needs (seconds), of the owners whose names begin so."""
+        found = {}
+        for name in os.listdir(self.path("pins")):
+            if name.startswith(start) and _OWNER.match(name):
+                try:
+                    found[name] = os.stat(self.path("pins", name)).st_mtime
+                except FileNotFoundError:
+                    continue
+        return found
+
     def _pin(self, owner):
         if _OWNER.match(owner) is None:
             raise RuntimeFailure("not a name: %s" % ascii(owner)[:150])
