@@ -58,7 +58,7 @@ def host_file(name: str) -> str:
 
 
 def write(folder: str, name: str, text: str) -> None:
-    """Change the file in place. What is longer than the new text is first made empty lines, never part of a line."""
+    """Change the file in place. What is longer than the new text is made empty lines first, not parts of old ones."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(os.path.join(folder, name), flags, 0o644)
     try:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,14 +78,15 @@ _PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+def podman() -> Iterator[Podman]:
     if os.geteuid() != 0:
         pytest.skip("needs root, for namespaces")
     if busybox() is None or shutil.which("podman") is None:
         pytest.skip("needs podman, and a busybox without libraries (Debian: busybox-static)")
-    made = Podman(tmp_path_factory.mktemp("podman"))
-    yield made
-    made.close()
+    with tempfile.TemporaryDirectory(prefix="pod") as folder:  # podman takes paths of up to 50 characters
+        made = Podman(Path(folder))
+        yield made
+        made.close()
 
 
 def test_exit_codes(podman: Podman) -> None:
