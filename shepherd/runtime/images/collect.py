@@ -109,8 +109,16 @@ def _rubbish(store, partial):
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        if files.try_lock(fd):
+        if files.try_lock(fd) and _is_still(path, fd):
             found.append((path, fd))
         else:
             os.close(fd)
     return found
+
+
+def _is_still(path, fd):
+    """Whether it was not finished and renamed before the lock was ours: another may begin under that name then."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False

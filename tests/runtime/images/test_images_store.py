@@ -144,6 +144,28 @@ def test_two_ingest_the_same_blob_at_once(store):
     assert os.listdir(store.path("staging")) == []
 
 
+def test_what_is_finished_while_rubbish_is_looked_for_is_none(store, monkeypatch):
+    """Finished between the collection's look at it and its lock: another may be at work under its name by then."""
+    data = b"content"
+    digest = Digest(sha256(data))
+    try_lock = collect.files.try_lock
+    with store.lease() as lease, store.ingest(digest, len(data), lease) as first:
+        first.start_again()
+        first.write(data)
+        (name,) = os.listdir(store.path("staging"))
+        staged = os.stat(store.path("staging", name))
+
+        def late(fd):
+            if not first.present and os.path.samestat(os.fstat(fd), staged):
+                first.commit(lease)
+                first.close()
+            return try_lock(fd)
+
+        monkeypatch.setattr(collect.files, "try_lock", late)
+        collect.collect(store, partial=True)
+        assert first.present and store.read(digest) == data
+
+
 def test_a_damaged_blob_is_seen(store, tmp_path):
     descriptor = imported(store, tmp_path)
     path = Path(store.blob_path(descriptor.digest))
