@@ -11,6 +11,7 @@ import json
 import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from shepherd.errors import ShepherdError
 from shepherd.transport.threads import in_thread
@@ -18,10 +19,24 @@ from shepherd.transport.threads import in_thread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shepherd.engine.run import Run
     from shepherd.engine.step import Step
 
 PIECE = 16 * 1024 * 1024  # bytes in a request: what a broken connection costs at most
 DAYS = 30  # that an image is kept which no play asks for
+
+# In check mode, what names would mean by now: (host, name) → digest. Later tasks of the run say what they would do then.
+_expected: WeakKeyDictionary[Run, dict[tuple[str, str], str]] = WeakKeyDictionary()
+
+
+def expect(step: Step, name: str, digest: str) -> None:
+    """This name of an image would mean that digest on the step's host."""
+    _expected.setdefault(step.run, {})[step.state.name, name] = digest
+
+
+def expected(step: Step, name: str) -> str | None:
+    """What it would mean, if an earlier task had done its work."""
+    return _expected.get(step.run, {}).get((step.state.name, name))
 
 
 class Image(NamedTuple):

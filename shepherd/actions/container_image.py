@@ -35,6 +35,9 @@ async def send(step: Step, args: dict[str, Any], image: _images.Image) -> dict[s
         parts, content = await in_thread(_images.pieces, image, before)
         sent += len(content)
         result = await _runtime.module(step, {**args, "_parts": parts}, upload=content)
-    if result.get("changed") and not step.check and not result.get("failed"):
-        result["sent"] = sent
+    if result.get("changed") and not result.get("failed"):
+        if step.check:
+            _images.expect(step, str(args["name"]), str(result["digest"]))
+        else:
+            result["sent"] = sent
     return result
