@@ -184,12 +184,12 @@ def run(task):
     strangers = [name for name, one in found.items() if one.app != args["name"]]
     wanted = instances.names(args) if args["state"] != "absent" else []
     for name in strangers:
-        if not args["force"] and name in instances.names(args):
+        if name not in instances.names(args):
+            del found[name]  # a name like ours, and none of ours
+        elif not args["force"]:
             task.fail(
                 "the container %s is there, and no play has declared it: rename or remove it, or say `force: true`" % name
             )
-        if not args["force"]:
-            del found[name]  # a name like ours, and none of ours
     old = next((found[name].declared for name in wanted if name in found), {})
     declared = _declared(task, runtime, old.get("salt") or os.urandom(16).hex()) if wanted else {}
     plan = list(_plan(args, found, wanted, declared))

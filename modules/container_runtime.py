@@ -244,10 +244,9 @@ def _remove_everything(runtime):
     names = [one.id for one in records.everything(folders)]
     if names:
         runtime.run(["rm", "-f", "-v"] + names)
-    networks = runtime.part("network.records").Records().networks()
-    for one in networks:
-        runtime.attempt(["network", "rm", one["name"]])
-    runtime.attempt(["network", "prune", "-f"])
+    kept = runtime.part("network.records").Records()
+    for one in kept.networks():  # not by the command, which keeps the one that all share
+        runtime.part("network.release").remove_network(kept, one)
 
 
 def _empty(roots):

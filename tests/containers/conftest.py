@@ -80,7 +80,7 @@ class Site:
         """All that is there of containers, images, volumes and networks, and when it was changed."""
         script = (
             "find /var/lib/shepherd /usr/local/lib/shepherd /usr/local/bin/shepherd-runtime -printf '%p %T@ %s\\n'"
-            " 2>/dev/null | grep -v '/leases\\|/lock' | sort; ls /run/shepherd 2>/dev/null"
+            " 2>/dev/null | grep -v '/leases\\|/lock' | sort; ls /run/shepherd 2>/dev/null; true"
         )
         return self.host.exec(["sh", "-c", script]).stdout
 
