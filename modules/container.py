@@ -13,8 +13,8 @@ SPEC = {
     "description": "Has containers run as declared. What was declared is kept with each instance and compared with what"
     " is declared now: where they are the same, nothing is touched; where they differ, the diff names each field, and a"
     " new instance takes the old one's place. It must become healthy, or run, else the old one is started again and the"
-    " task fails with the last answers of the health check and the last lines of the log. Between the two nobody answers"
-    " for a moment: updates without that are not there yet.",
+    " task fails with the last answers of the health check and the last lines of the log. Between the two nobody"
+    " answers for a moment: updates without that are not there yet.",
     "options": {
         "name": {"type": "str", "required": True, "help": "What the container is called."},
         "image": {
@@ -52,13 +52,14 @@ SPEC = {
             "type": "list",
             "elements": "str",
             "help": "Networks that are there, see `container_network`; or `none`, or `host`. Others on them find the"
-            " container by `name`, which stands for all its replicas. Default: the network that all share, without names.",
+            " container by `name`, which stands for all its replicas. Default: the network that all share, where"
+            " there are no names.",
         },
         "ports": {
             "type": "list",
             "elements": "str",
-            "help": "`[ADDRESS:][PORT:]CONTAINER_PORT[/udp]`. Without an address a port is published on 127.0.0.1 alone;"
-            " say `0.0.0.0:443:8443` for everybody.",
+            "help": "`[ADDRESS:][PORT:]CONTAINER_PORT[/udp]`. Without an address a port is published on 127.0.0.1"
+            " alone; say `0.0.0.0:443:8443` for everybody.",
         },
         "resources": {
             "type": "dict",
@@ -116,7 +117,11 @@ SPEC = {
         },
     },
     "constraints": {
-        "required_if": [["state", "started", ["image"]], ["state", "stopped", ["image"]], ["state", "present", ["image"]]],
+        "required_if": [
+            ["state", "started", ["image"]],
+            ["state", "stopped", ["image"]],
+            ["state", "present", ["image"]],
+        ],
     },
     "identity": ["name"],
     "absent": {"state": "absent"},
@@ -179,7 +184,7 @@ def run(task):
         task.fail("replicas: should be 1 or more; for none there is `state: absent`")
     runtime = installed.find(task)
     if runtime is None and not task.check:
-        return installed.needed(task) if args["state"] != "absent" else {"changed": False, "instances": []}
+        return installed.needed() if args["state"] != "absent" else {"changed": False, "instances": []}
     found = {} if runtime is None else instances.find(runtime, args["name"])
     strangers = [name for name, one in found.items() if one.app != args["name"]]
     wanted = instances.names(args) if args["state"] != "absent" else []
@@ -188,7 +193,8 @@ def run(task):
             del found[name]  # a name like ours, and none of ours
         elif not args["force"]:
             task.fail(
-                "the container %s is there, and no play has declared it: rename or remove it, or say `force: true`" % name
+                "the container %s is there, and no play has declared it: rename or remove it, or say `force: true`"
+                % name
             )
     old = next((found[name].declared for name in wanted if name in found), {})
     declared = _declared(task, runtime, old.get("salt") or os.urandom(16).hex()) if wanted else {}
@@ -200,7 +206,7 @@ def run(task):
         result["diff"] = _diff(plan)
     if plan and not task.check:
         _check_networks(task, runtime, declared)
-        _apply(instances.Changes(task, runtime, declared), found, plan, args["state"] == "started")
+        _apply(instances.Changes(task, runtime, declared), plan, args["state"] == "started")
         found = instances.find(runtime, args["name"])
     kept = wanted if wanted else [] if not task.check else sorted(found)
     result["instances"] = [found[name].shown() for name in kept if name in found]
@@ -283,7 +289,7 @@ def _check_networks(task, runtime, declared):
                 task.fail("there is no network %s here: declare it with container_network first" % name)
 
 
-def _apply(changes, found, plan, start):
+def _apply(changes, plan, start):
     # what was left by a killed play is out of the way first; instances that are too many go when the others are well
     for verb, name, one, _fields in sorted(plan, key=lambda step: not step[1].endswith(instances.LEFT)):
         if verb == "removed":

@@ -1,10 +1,11 @@
 """Images of containers, brought to a machine without a registry, or by one.
 
 What the action on the controller and this module say to each other: `_runtime` as in container_runtime. For `archive`
-and what was built on the controller, `_image` is {"descriptor": as in an OCI index, "blobs": [[digest, size], …]}. Where
-blobs are missing the answer is {"need": "blobs", "blobs": [[digest, offset], …]}: nothing has the image's name yet. The
-action runs the module again with `_parts`, a list of [digest, offset, length], and their content, one after the other,
-as upload, until the answer is the result. A blob that came in part is gone on with, in the next play too.
+and what was built on the controller, `_image` is {"descriptor": as in an OCI index, "blobs": [[digest, size], …]}.
+Where blobs are missing the answer is {"need": "blobs", "blobs": [[digest, offset], …]}: nothing has the image's name
+yet. The action runs the module again with `_parts`, a list of [digest, offset, length], and their content, one after
+the other, as upload, until the answer is the result. A blob that came in part is gone on with, in the next play too.
+For what the target builds, the upload is the folder as a tar, and `_build` are words of the command.
 """
 
 from shepherd.remote import installed
@@ -23,8 +24,22 @@ SPEC = {
         },
         "archive": {
             "type": "path",
-            "help": "A file on the controller, looked for in `files/`: what `docker save` writes or an OCI image layout,"
-            " as tar, `.gz` or `.zst`; or the folder of a layout. It has one image.",
+            "help": "A file on the controller, looked for in `files/`: what `docker save` writes or an OCI image"
+            " layout, as tar, `.gz` or `.zst`; or the folder of a layout. It has one image.",
+        },
+        "build": {
+            "type": "path",
+            "help": "A folder on the controller with a Containerfile or Dockerfile. It is built on the controller where"
+            " that is Linux and runs as root, once for all hosts and in check mode too, and sent like an archive; else"
+            " each target builds it. Times in it are those of `SOURCE_DATE_EPOCH`, so that the same sources make the"
+            " same image.",
+        },
+        "containerfile": {"type": "str", "help": "Another file of that folder to build by."},
+        "build_args": {"type": "dict", "default": {}, "help": "Values for its `ARG`s. They can be seen in the image."},
+        "build_network": {
+            "type": "bool",
+            "default": False,
+            "help": "Whether its `RUN` steps have the network of the machine that builds.",
         },
         "pull": {
             "type": "str",
@@ -53,8 +68,8 @@ SPEC = {
         },
     },
     "constraints": {
-        "mutually_exclusive": [["archive", "pull"]],
-        "required_if": [["state", "present", ["archive", "pull"], True]],
+        "mutually_exclusive": [["archive", "build", "pull"]],
+        "required_if": [["state", "present", ["archive", "build", "pull"], True]],
         "required_together": [["username", "password"]],
     },
     "identity": ["name"],
@@ -87,6 +102,12 @@ SPEC = {
     username: deploy
     password: "{{ vaulted_password }}"
 
+- name: An image that is made of a folder beside the playbook
+  container_image:
+    name: "shop:{{ version }}"
+    build: ../shop
+    build_args: {VERSION: "{{ version }}"}
+
 - name: No longer
   container_image:
     name: "report:1"
@@ -101,12 +122,14 @@ def run(task):
     args = task.args
     runtime = installed.find(task)
     if runtime is None and not task.check:
-        return installed.needed(task) if args["state"] == "present" else {"changed": False}
+        return installed.needed() if args["state"] == "present" else {"changed": False}
     before = None if runtime is None else _meaning(task, runtime, args["name"])
     if args["state"] == "absent":
         return _absent(task, runtime, before)
     if args["pull"] is not None:
         return _pulled(task, runtime, before)
+    if args.get("_image") is None:
+        return _built(task, runtime, before)
     return _received(task, runtime, before)
 
 
@@ -167,6 +190,24 @@ def _pulled(task, runtime, before):
     if _meaning(task, runtime, args["name"]) != after:
         runtime.run(["tag", "--", args["pull"], args["name"]])
     return _result(task, before, after)
+
+
+# Of a folder, on this machine
+
+
+def _built(task, runtime, before):
+    """The folder is the upload, a tar. What was made once is not made again, so that the same digest comes of it."""
+    if task.check:
+        if before is not None:
+            task.warn("whether %s would be another image is only known by building it" % task.args["name"])
+        return _result(task, before, before or "what is built")
+    from shepherd.remote import process
+
+    words = [installed.LINK, "build", "-q", "-t", task.args["name"]] + task.args["_build"] + ["-"]
+    done = process.run(words, stdin=task.upload.read(), environment={"SOURCE_DATE_EPOCH": "1"})
+    if done.status:
+        task.fail("could not build %s: %s" % (task.args["name"], (done.stderr or done.stdout).strip()[-4000:]))
+    return _result(task, before, _meaning(task, runtime, task.args["name"]))
 
 
 # From the controller

@@ -17,7 +17,7 @@ SPEC = {
         "subnets": {
             "type": "list",
             "elements": "str",
-            "help": "Its addresses, such as `10.5.0.0/24`: one range of IPv4 and one of IPv6. Default: one that is free.",
+            "help": "Its addresses, such as `10.5.0.0/24`: one range of IPv4, one of IPv6. Default: one that is free.",
         },
         "gateways": {"type": "list", "elements": "str", "help": "The host's addresses on it. Default: the first."},
         "ranges": {"type": "list", "elements": "str", "help": "The parts of the subnets that containers get."},
@@ -62,7 +62,7 @@ def run(task):
     args = task.args
     runtime = installed.find(task)
     if runtime is None and not task.check:
-        return installed.needed(task) if args["state"] == "present" else {"changed": False, "name": args["name"]}
+        return installed.needed() if args["state"] == "present" else {"changed": False, "name": args["name"]}
     record = None if runtime is None else _record(task, runtime)
     before = None if record is None else declaration.kept(record["labels"]) or {}
     after = _declared(args) if args["state"] == "present" else None

@@ -91,7 +91,7 @@ def run(task):
             result["diff"] = _diff(before, task.args["_runtime"])
         return result
     if task.upload is None:
-        return installed.needed(task)
+        return installed.needed()
     return _about(task, _install(task), before)
 
 

@@ -4,7 +4,7 @@ from shepherd.remote import declaration, installed
 
 SPEC = {
     "summary": "Manage volumes of containers",
-    "description": "Makes or removes a named volume: a folder on the target that outlives the containers which have it.",
+    "description": "Makes or removes a named volume: a folder on the target that outlives the containers it is for.",
     "options": {
         "name": {"type": "str", "required": True, "help": "What the volume is called."},
         "state": {
@@ -49,7 +49,7 @@ def run(task):
     name = args["name"]
     runtime = installed.find(task)
     if runtime is None and not task.check:
-        return installed.needed(task) if args["state"] == "present" else {"changed": False, "name": name}
+        return installed.needed() if args["state"] == "present" else {"changed": False, "name": name}
     volume = None if runtime is None else _look(task, runtime)
     before = None if volume is None else declaration.kept(volume.about.get("Labels"))
     after = None

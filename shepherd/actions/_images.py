@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PIECE = 16 * 1024 * 1024  # bytes in a request: what a broken connection costs at most
 DAYS = 30  # that an image is kept which no play asks for
 
-# In check mode, what names would mean by now: (host, name) → digest. Later tasks of the run say what they would do then.
+# In check mode, what names would mean by now: (host, name) → digest. Later tasks of a run say what they would do then.
 _expected: WeakKeyDictionary[Run, dict[tuple[str, str], str]] = WeakKeyDictionary()
 
 
@@ -58,6 +58,19 @@ def root() -> str:
     return os.path.join(base, "shepherd", "images")
 
 
+def _store(place: str) -> Any:
+    """The store at `place`; the runtime is target code, which has no types."""
+    from shepherd.runtime.images.store import Store
+
+    return Store(place)  # type: ignore[no-untyped-call]
+
+
+def _digest(text: str) -> Any:
+    from shepherd.runtime.images.digest import Digest
+
+    return Digest(text)  # type: ignore[no-untyped-call]
+
+
 async def archive(step: Step, path: str) -> Image:
     """The image in an archive, or in the folder of an OCI layout. Other hosts wait for it to be read, and find it."""
     async with step.run.reading:
@@ -84,9 +97,6 @@ def _note(path: str) -> str:
 
 
 def _known(path: str) -> Image | None:
-    from shepherd.runtime.images.digest import Digest
-    from shepherd.runtime.images.store import Store
-
     note = _note(path)
     try:
         with open(note, "rb") as file:
@@ -94,8 +104,8 @@ def _known(path: str) -> Image | None:
         image = Image(root(), found["descriptor"], [(digest, size) for digest, size in found["blobs"]])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    store = Store(root())
-    if not all(store.has(Digest(digest)) for digest, _size in image.blobs):
+    store = _store(root())
+    if not all(store.has(_digest(digest)) for digest, _size in image.blobs):
         return None
     os.utime(note)
     return image
@@ -104,24 +114,32 @@ def _known(path: str) -> Image | None:
 def _read(path: str) -> Image:
     from shepherd.runtime.images import archive as archives
     from shepherd.runtime.images import files
-    from shepherd.runtime.images.store import Store
 
-    store = Store(root())
+    store = _store(root())
     with store.lease() as lease:
         found = {descriptor.digest: descriptor for _name, descriptor in archives.load(store, path, lease)}
         if len(found) != 1:
             raise ShepherdError(f"{path}: has {len(found)} images, and one is wanted", hint="save it alone")
         descriptor = next(iter(found.values()))
-        image = Image(root(), _plain(descriptor.as_json()), list(dict(_blobs(store, descriptor)).items()))
+        image = Image(root(), _plain(descriptor), list(dict(_blobs(store, descriptor)).items()))
         files.make_folder(os.path.join(root(), "archives"))
         files.replace(_note(path), json.dumps({"descriptor": image.descriptor, "blobs": image.blobs}).encode())
     _forget(store)
     return image
 
 
-def _plain(descriptor: dict[str, Any]) -> dict[str, Any]:
+def named(root: str, name: str) -> Image:
+    """The image of that name in the store at `root`."""
+    from shepherd.runtime.images import image
+
+    store = _store(root)
+    descriptor = image.find_descriptor(store, name)
+    return Image(root, _plain(descriptor), list(dict(_blobs(store, descriptor)).items()))
+
+
+def _plain(descriptor: Any) -> dict[str, Any]:
     """Without the names that an archive gave it."""
-    return {name: value for name, value in descriptor.items() if name != "annotations"}
+    return {name: value for name, value in descriptor.as_json().items() if name != "annotations"}
 
 
 def _blobs(store: Any, descriptor: Any) -> Iterator[tuple[str, int]]:
@@ -153,7 +171,8 @@ def _forget(store: Any) -> None:
             continue
         with open(entry.path, "rb") as file:
             kept.add(json.load(file)["descriptor"]["digest"])
-    Names(store).remove(lambda _name, one: str(one.digest) not in kept)
+    names: Any = Names
+    names(store).remove(lambda _name, one: str(one.digest) not in kept)
     collect.collect(store)
 
 
@@ -165,15 +184,12 @@ def pieces(image: Image, needed: list[list[Any]]) -> tuple[list[list[Any]], byte
 
     `needed` is the target's list of [digest, offset]. Raises ShepherdError where it asks for what the image has not.
     """
-    from shepherd.runtime.images.digest import Digest
-    from shepherd.runtime.images.store import Store
-
-    store, sizes = Store(image.root), dict(image.blobs)
+    store, sizes = _store(image.root), dict(image.blobs)
     parts, content, room = [], [], PIECE
     for digest, offset in needed:
         if digest not in sizes or not 0 <= offset <= sizes[digest]:
             raise ShepherdError(f"the target asks for {digest} from {offset} on, which is nothing of the image")
-        with open(store.blob_path(Digest(digest)), "rb") as file:
+        with open(store.blob_path(_digest(digest)), "rb") as file:
             file.seek(offset)
             data = file.read(room)
         parts.append([digest, offset, len(data)])

@@ -1,4 +1,4 @@
-"""The controller's half of `container`: the runtime goes where it is missing; check mode knows of images that would be."""
+"""The controller's half of `container`: the runtime goes where it is missing; check mode knows of images to come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controller's half of `container_image`: it has the archive, or builds the image, and sends what a target lacks."""
+"""The controller's half of `container_image`: it has the archive, or builds, and sends what a target lacks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,22 @@ PATIENCE = 3  # requests that bring nothing new before it is given up
 
 async def run(step: Step) -> dict[str, Any]:
     args = dict(step.args)
-    if args["state"] == "absent" or args["archive"] is None:
+    if args["state"] == "absent" or (args["archive"] is None and args["build"] is None):
         return await _runtime.module(step, args)
+    if args["build"] is not None:
+        return await _of_folder(step, args)
     image = await _images.archive(step, step.find("files", str(args["archive"])))
+    return await send(step, {**args, "_image": image.told}, image)
+
+
+async def _of_folder(step: Step, args: dict[str, Any]) -> dict[str, Any]:
+    from shepherd.actions import _building
+
+    folder = step.find("files", str(args["build"]))
+    if not _building.is_possible():
+        context = await in_thread(_building.packed, folder)
+        return await _runtime.module(step, {**args, "_build": _building.words(args)}, upload=context.read())
+    image = await _building.build(step, folder)
     return await send(step, {**args, "_image": image.told}, image)
 
 

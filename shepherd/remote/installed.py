@@ -16,7 +16,8 @@ FILES = 100  # the first descriptor of the files that are given to a command
 
 # No import statement of the runtime stands here, or all of it would be sent with this file as what this file needs.
 # Words and files come over standard input. Files are the reading ends of pipes: /dev/fd/100 and so on.
-_PROGRAM = """\
+_PROGRAM = (
+    """\
 import fcntl, marshal, os, sys
 words, files = marshal.loads(sys.stdin.buffer.read())
 for number, content in enumerate(files, %d):
@@ -32,7 +33,9 @@ code = __import__("shepherd.runtime.cli", None, None, ["main"]).main(words)
 sys.stdout.flush()
 sys.stderr.flush()
 os._exit(code)
-""" % FILES
+"""
+    % FILES
+)
 
 
 class Runtime:
@@ -49,11 +52,10 @@ class Runtime:
 
     def part(self, name):
         """A module of it, such as `containers.record`, for looking at things."""
-        import shepherd
-
+        folders = sys.modules["shepherd"].__path__
         place = os.path.join(self.home, "shepherd")
-        if place not in shepherd.__path__:
-            shepherd.__path__.append(place)
+        if place not in folders:
+            folders.append(place)
             sys.dont_write_bytecode = True
         return import_module("shepherd.runtime." + name)
 
@@ -107,6 +109,6 @@ def current():
     return home if whole else None
 
 
-def needed(task):
+def needed():
     """The answer of a module that finds no runtime: the controller sends it, and asks again."""
     return {"changed": False, "need": "runtime"}

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  # a dataclass needs it
 from typing import TYPE_CHECKING, Any
 
 import images

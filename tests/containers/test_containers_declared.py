@@ -147,7 +147,10 @@ def test_what_ended_is_started_and_what_a_killed_play_left_goes(site, app):
     site.runtime("wait", "shop")
     site.runtime("create", "--name", "shop.next", "--label", "shepherd.app=shop", "app:1")
     done = site.good([container()], host=ONE)
-    assert set(done.result("container")["changes"]) == {"shop: started (status: exited → running)", "shop.next: removed"}
+    assert set(done.result("container")["changes"]) == {
+        "shop: started (status: exited → running)",
+        "shop.next: removed",
+    }
     assert site.good([container()], host=ONE).changed == set()
     assert site.good([container(state="stopped")], host=ONE).changed == {"container"}
     assert site.good([container(state="stopped")], host=ONE).changed == set()
@@ -191,7 +194,9 @@ def test_everything_is_gone_after_absent(site, app):
     assert site.good(absent, "--check", host=ONE).changed == names
     assert site.good(absent, host=ONE).changed == names
     assert site.good(absent, host=ONE).changed == set()
-    left = site.host.exec(["sh", "-c", "cd /var/lib/shepherd; ls blobs/sha256 layers volumes containers/names networks"])
+    left = site.host.exec(
+        ["sh", "-c", "cd /var/lib/shepherd; ls blobs/sha256 layers volumes containers/names networks"]
+    )
     assert [line for line in left.stdout.splitlines() if line and not line.endswith(":")] == []
     gone = [{"container_runtime": {"state": "absent", "purge": True}}]
     assert site.good(gone, host=ONE).changed == {"container_runtime"}
