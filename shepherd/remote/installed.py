@@ -12,6 +12,7 @@ from importlib import import_module
 
 FOLDER = "/usr/local/lib/shepherd"
 LINK = "/usr/local/bin/shepherd-runtime"
+LARGEST = 1 << 20  # bytes, what a pipe can hold
 FILES = 100  # the first descriptor of the files that are given to a command
 
 # No import statement of the runtime stands here, or all of it would be sent with this file as what this file needs.
@@ -19,8 +20,8 @@ FILES = 100  # the first descriptor of the files that are given to a command
 _PROGRAM = (
     """\
 import fcntl, marshal, os, sys
-words, files = marshal.loads(sys.stdin.buffer.read())
-for number, content in enumerate(files, %d):
+words, files, stdin = marshal.loads(sys.stdin.buffer.read())
+for number, content in [(0, stdin or b"")] + list(enumerate(files, %d)):
     reading, writing = os.pipe()
     if len(content) > 65536:
         fcntl.fcntl(writing, 1031, 1 << 20)  # F_SETPIPE_SZ
@@ -59,13 +60,19 @@ class Runtime:
             sys.dont_write_bytecode = True
         return import_module("shepherd.runtime." + name)
 
-    def attempt(self, words, files=()):
-        """Run the command to its end: a process.Finished. `files`: contents, seen by it as /dev/fd/100, …"""
+    def attempt(self, words, files=(), stdin=None):
+        """Run the command to its end: a process.Finished. `files`: contents, seen by it as /dev/fd/100, …
+
+        `stdin` is text for it to read. Neither that nor a file is longer than LARGEST.
+        """
         import marshal
 
         from shepherd.remote import process
 
-        given = marshal.dumps(([str(word) for word in words], list(files)), 2)
+        stdin = (stdin or "").encode("utf-8", "surrogateescape")
+        if max(len(one) for one in [stdin] + list(files)) > LARGEST:
+            self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
+        given = marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
         return process.run([sys.executable, "-I", "-S", "-c", _PROGRAM, self.home], stdin=given)
 
     def run(self, words, files=(), failing=""):

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 BUSYBOX = Path("/usr/bin/busybox")
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 PROGRAMS = ("sh", "sleep", "cat", "echo", "test", "wget", "httpd", "stat")
 
 
@@ -38,7 +39,7 @@ def save(path: Path, *layers: bytes, name: str = "app:1", **settings: object) ->
     """Write the docker-archive of an image; the digests of its layers."""
     digests = [hashlib.sha256(one).hexdigest() for one in layers]
     config = {
-        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine),
+        "architecture": ARCHITECTURE,
         "os": "linux",
         "config": {"Cmd": ["/bin/sleep", "1000000"], "Env": ["PATH=/bin"], "StopSignal": "SIGKILL", **settings},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{one}" for one in digests]},

@@ -216,3 +216,28 @@ def test_a_moved_tag_is_a_change(site, app):
     assert diff["after"]["shop"]["digest"] == done.result("container_image")["digest"]
     assert set(diff["after"]["shop"]) == {"digest"}
     assert site.runtime("exec", "shop", "cat", "/new") == "2"
+
+
+def test_looking_and_running_commands(site, app):
+    nothing = site.good([{"container_info": {}}], "--check", host=ONE).result("container_info")
+    assert nothing["containers"] == []
+    tasks = [app, container(replicas=2, env={"PASSWORD": PASSWORD}, labels={"team": "web"}), {"container_info": {}}]
+    played = site.good(tasks, host=ONE).result("container_info")
+    assert [one["name"] for one in played["containers"]] == ["shop-1", "shop-2"]
+    first = played["containers"][0]
+    assert (first["status"], first["app"], first["labels"]) == ("running", "shop", {"team": "web"})
+    assert PASSWORD not in json.dumps(played)
+    for options, out in (
+        ({"command": ["echo", "$HOME;", "a b"]}, "$HOME; a b"),
+        ({"command": ["cat"], "stdin": "one\ntwo"}, "one\ntwo"),
+        ({"command": ["sh", "-c", "echo $A"], "env": {"A": "x\ny"}}, "x y"),
+    ):
+        result = site.good([{"container_exec": {"name": "shop-1", **options}}], host=ONE).result("container_exec")
+        assert (result["rc"], result["stdout"]) == (0, out)
+    failed = site.play(
+        [{"container_exec": {"name": "shop-2", "command": ["sh", "-c", "echo no >&2; exit 7"]}}], host=ONE
+    )
+    assert failed.result("container_exec")["rc"] == 7
+    assert failed.result("container_exec")["stderr"] == "no"
+    failed = site.play([{"container_exec": {"name": "none", "command": ["true"]}}], host=ONE)
+    assert "no such container" in failed.result("container_exec")["msg"]

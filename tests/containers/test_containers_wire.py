@@ -162,3 +162,27 @@ def test_the_runtime_is_replaced_under_running_containers(site, app):
 def test_a_user_that_is_not_root_is_told_so(site):
     played = site.play([{"container_runtime": {}, "become": True, "become_user": "deploy"}], host=ONE)
     assert "become: true" in played.result("container_runtime")["msg"]
+
+
+@pytest.mark.parametrize("seen", ["shop.next", "shop.old"])
+def test_a_play_killed_while_it_replaces_leaves_something_that_the_next_one_converges(site, app, seen):
+    site.good([app, shop()], host=ONE)
+    changed = shop(env={"A": "2"})
+    process = subprocess.Popen(
+        site.command([changed], "-l", ONE),
+        cwd=site.folder,
+        env=site.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        script = f"while ! test -L /var/lib/shepherd/containers/names/{seen}; do test -d /proc/1 || exit; done"
+        site.host.exec(["timeout", str(PATIENCE), "sh", "-c", script], check=False)
+    finally:
+        process.kill()
+        process.wait()
+    site.good([changed], host=ONE)
+    assert site.good([changed], host=ONE).changed == set()
+    assert site.runtime("ps", "-a", "--format", "{{.Names}} {{.State}}").split() == ["shop", "running"]
+    assert site.runtime("exec", "shop", "sh", "-c", "echo $A") == "2\n"
+    assert site.runtime("ps", "-aq").count("\n") == 1
