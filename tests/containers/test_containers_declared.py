@@ -71,6 +71,8 @@ def test_secrets_are_files_of_the_containers_user_and_nowhere_else(site, app):
     assert other.changed == {"container"}
     assert site.runtime("exec", "shop", "stat", "-c", "%a %u", "/run/secrets/key").split() == ["400", "1234"]
     assert site.runtime("exec", "shop", "cat", "/run/secrets/key") == SECRET
+    site.runtime("restart", "shop")
+    assert site.runtime("exec", "shop", "cat", "/run/secrets/key") == SECRET
 
 
 def test_each_field_that_differs_is_named_and_the_instance_replaced(site, app):
@@ -154,6 +156,31 @@ def test_what_ended_is_started_and_what_a_killed_play_left_goes(site, app):
     assert site.good([container()], host=ONE).changed == set()
     assert site.good([container(state="stopped")], host=ONE).changed == {"container"}
     assert site.good([container(state="stopped")], host=ONE).changed == set()
+
+
+def test_an_instance_that_became_unhealthy_is_replaced(site, app):
+    health = {"command": "test ! -e /broken", "interval": "100ms", "retries": 2}
+    first = site.good([app, container(health=health)], host=ONE).result("container")["instances"]
+    site.runtime("exec", "shop", "sh", "-c", ": > /broken")
+    look = "shepherd-runtime inspect --format '{{.State.Health.Status}}' shop"
+    site.host.exec(["timeout", "30", "sh", "-c", f'while [ "$({look})" != unhealthy ]; do :; done'])
+    said = site.good([container(health=health)], "--check", host=ONE).result("container")
+    done = site.good([container(health=health)], host=ONE).result("container")
+    assert said["changes"] == done["changes"] == ["shop: replaced (health: unhealthy → healthy)"]
+    assert done["instances"][0]["id"] != first[0]["id"]
+    assert done["instances"][0]["health"] == "healthy"
+
+
+def test_one_that_was_started_again_often_is_started(site, app):
+    command = ["sh", "-c", "test -e /data/well || exit 3; exec sleep 100000"]
+    options = {"command": command, "restart": "on-failure:2", "volumes": ["shop-data:/data"]}
+    site.good([app, container(state="present", **options)], host=ONE)
+    site.runtime("start", "shop")
+    site.host.exec(["timeout", "30", "sh", "-c", 'while [ "$(shepherd-runtime ps -q)" ]; do :; done'])
+    failed = site.play([container(**options)], host=ONE)
+    assert "it ended with 3" in failed.result("container")["msg"]
+    site.host.exec(["touch", "/var/lib/shepherd/volumes/shop-data/_data/well"])
+    assert site.good([container(**options)], host=ONE).result("container")["instances"][0]["status"] == "running"
 
 
 def test_replicas_are_numbered_and_those_beyond_go(site, app):
