@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import http.server
 import json
 import shutil
 import socket
 import subprocess
+import sys
+import tarfile
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -196,3 +199,46 @@ def test_a_target_pulls_and_the_password_is_nowhere(site, registry):
     failed = site.play(tasks, host=ONE)
     assert failed.code == 2
     assert "could not fetch" in failed.result("container_image")["msg"]
+
+
+def test_archives_of_every_form_are_the_same_image(site):
+    images.save(site.folder / "app.tar", images.base(), images.layer({"large": (bytes(1 << 16), 0o644)}))
+    folder = site.folder / "layout"
+    folder.mkdir()
+    root = ["--root", str(site.folder / "own")]
+    words = [sys.executable, "-m", "shepherd.runtime", *root]
+    subprocess.run([*words, "load", "--no-unpack", "-i", str(site.folder / "app.tar")], check=True, capture_output=True)
+    subprocess.run([*words, "save", "app:1", "-o", str(site.folder / "oci.tar")], check=True, capture_output=True)
+    with tarfile.open(site.folder / "oci.tar") as archive:
+        archive.extractall(folder, filter="data")
+    (site.folder / "oci.tar.gz").write_bytes(gzip.compress((site.folder / "oci.tar").read_bytes()))
+    digests = set()
+    for number, name in enumerate(("app.tar", "oci.tar.gz", "layout")):
+        tasks = [{"container_image": {"name": "app:1", "archive": name}}]
+        played = site.good(tasks, host=ONE)
+        assert bool(played.changed) == (number == 0)
+        digests.add(played.result("container_image")["digest"])
+    assert len(digests) == 1
+
+
+def test_what_is_no_archive_is_told_and_changes_nothing(site):
+    site.good([{"container_runtime": {}}], host=ONE)
+    images.save(site.folder / "app.tar", images.base())
+    whole = (site.folder / "app.tar").read_bytes()
+    before = site.state()
+    for content, message in (
+        (b"no archive", "not an archive"),
+        (whole[: len(whole) // 2], "ends in the middle"),
+        (images.layer({"file": (b"x", 0o644)}), "neither index.json nor manifest.json"),
+    ):
+        (site.folder / "bad.tar").write_bytes(content)
+        failed = site.play([{"container_image": {"name": "app:1", "archive": "bad.tar"}}], host=ONE)
+        assert failed.code == 2
+        assert message in failed.result("container_image")["msg"], failed.text
+        assert "exception" not in failed.result("container_image")
+    failed = site.play([{"container_image": {"name": "app:1", "archive": "none.tar"}}], host=ONE)
+    assert "none.tar" in failed.result("container_image")["msg"]
+    failed = site.play([{"container_image": {"name": "App:1:2", "archive": "app.tar"}}], host=ONE)
+    assert failed.code == 2
+    assert "exception" not in failed.result("container_image")
+    assert site.state() == before
