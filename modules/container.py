@@ -227,13 +227,12 @@ def _digest(task, runtime):
     """What the image's name means here."""
     name = task.args["image"]
     try:
-        store = runtime.part("images.store").Store()
-        found = runtime.part("images.names").Names(store).get(runtime.part("images.reference").parse(name))
+        found = runtime.meaning(name)
     except runtime.part("errors").RuntimeFailure as error:
         return task.fail("image: %s" % error.message)
     if found is None and not task.check:
         task.fail("there is no image %s here: bring it with container_image first" % name)
-    return None if found is None else str(found.digest)
+    return found
 
 
 def _plan(args, found, wanted, declared):
@@ -281,12 +280,13 @@ def _diff(plan):
 
 def _check_networks(task, runtime, declared):
     """Before anything is touched."""
-    names = [name for name in declared.get("networks", ()) if name not in ("none", "host", "bridge")]
-    if names:
-        records = runtime.part("network.records").Records()
-        for name in names:
-            if not os.path.isdir(records.path(os.path.basename(name))):
-                task.fail("there is no network %s here: declare it with container_network first" % name)
+    for name in declared.get("networks", ()):
+        try:
+            known = name in ("none", "host", "bridge") or runtime.network(name) is not None
+        except runtime.part("errors").RuntimeFailure as error:
+            task.fail("networks: %s" % error.message)
+        if not known:
+            task.fail("there is no network %s here: declare it with container_network first" % name)
 
 
 def _apply(changes, plan, start):

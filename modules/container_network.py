@@ -83,7 +83,7 @@ def run(task):
 
 def _record(task, runtime):
     try:
-        return runtime.part("network.records").Records().network(task.args["name"])
+        return runtime.network(task.args["name"])
     except runtime.part("errors").RuntimeFailure as error:
         return task.fail("name: %s" % error.message)
 

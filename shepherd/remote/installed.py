@@ -60,6 +60,23 @@ class Runtime:
             sys.dont_write_bytecode = True
         return import_module("shepherd.runtime." + name)
 
+    def meaning(self, name):
+        """The digest that a name of an image means here; None where there is no such name. Raises RuntimeFailure."""
+        reference = self.part("images.reference").parse(name)
+        stores = self.part("images.store")
+        if not os.path.exists(os.path.join(stores.root_folder(), "index.json")):
+            return None  # and no store is made by looking
+        found = self.part("images.names").Names(stores.Store()).get(reference)
+        return None if found is None else str(found.digest)
+
+    def network(self, name):
+        """The record of a network; None where there is none. Raises RuntimeFailure."""
+        records = self.part("network.records")
+        records.check_name(name)
+        if not os.path.isdir(os.path.join(records.DEFAULT_ROOT, "networks", name)):
+            return None
+        return records.Records().network(name)
+
     def attempt(self, words, files=(), stdin=None):
         """Run the command to its end: a process.Finished. `files`: contents, seen by it as /dev/fd/100, …
 

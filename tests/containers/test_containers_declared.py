@@ -39,7 +39,12 @@ def everything() -> list[dict[str, Any]]:
 def test_a_second_play_changes_nothing_and_check_mode_says_what_the_first_will_do(site, app):
     tasks = [app, *everything()]
     names = {"container_image", "container_network", "container_volume", "container"}
-    before = site.state()
+    for installed in (False, True):
+        if installed:
+            site.good([{"container_runtime": {}}], host=ONE)
+        before = site.state()
+        assert site.good(tasks, "--check", host=ONE).changed == names
+        assert site.state() == before
     said = site.good(tasks, "--check", "--diff", host=ONE)
     assert said.changed == names
     assert site.state() == before
