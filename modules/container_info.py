@@ -38,7 +38,7 @@ SPEC = {
 
 
 def run(task):
-    runtime = installed.find(task)
+    runtime = installed.of_any_version(task)
     if runtime is None:
         return {"changed": False, "containers": [], "version": ""}
     records = runtime.part("containers.record")

@@ -36,7 +36,7 @@ def words(args: dict[str, Any]) -> list[str]:
 
 async def build(step: Step, folder: str) -> _images.Image:
     """The image that a folder makes. Raises ShepherdError with what the build said."""
-    name, options = str(step.args["name"]), words(step.args)
+    name, options, folder = str(step.args["name"]), words(step.args), os.path.abspath(folder)
     if step.args["containerfile"] is not None:
         options[options.index("--file") + 1] = os.path.join(folder, str(step.args["containerfile"]))
     key = (name, folder, *options)
@@ -58,6 +58,7 @@ async def _run(name: str, folder: str, options: list[str]) -> None:
     environment = {"SOURCE_DATE_EPOCH": "1", **os.environ}
     process = await asyncio.create_subprocess_exec(
         *command,
+        cwd="/",  # a folder called shepherd where we are would be taken for the package
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

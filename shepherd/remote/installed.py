@@ -56,9 +56,18 @@ class Runtime:
         folders = sys.modules["shepherd"].__path__
         place = os.path.join(self.home, "shepherd")
         if place not in folders:
+            self._forget(folders)
             folders.append(place)
             sys.dont_write_bytecode = True
         return import_module("shepherd.runtime." + name)
+
+    @staticmethod
+    def _forget(folders):
+        """Another version, which an earlier run in this process may have looked with."""
+        folders[:] = [one for one in folders if not one.startswith(FOLDER + os.sep)]
+        for name in list(sys.modules):
+            if (name + ".").startswith("shepherd.runtime."):
+                del sys.modules[name]
 
     def meaning(self, name):
         """The digest that a name of an image means here; None where there is no such name. Raises RuntimeFailure."""
@@ -113,14 +122,16 @@ def find(task):
 
     In check mode, which installs nothing, another version is as good for looking.
     """
+    found = of_any_version(task)
+    return found if found is None or found.version == task.args["_runtime"] or task.check else None
+
+
+def of_any_version(task):
+    """The Runtime that is there, for looking; None where there is none."""
     if os.geteuid() != 0:
         task.fail("containers are root's: this user is number %d; use `become: true`" % os.geteuid())
     home = current()
-    if home is None:
-        return None
-    wanted = task.args.get("_runtime")
-    found = Runtime(task, home)
-    return found if found.version == wanted or wanted is None or task.check else None
+    return None if home is None else Runtime(task, home)
 
 
 def current():

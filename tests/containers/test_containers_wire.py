@@ -152,8 +152,10 @@ def test_the_runtime_is_replaced_under_running_containers(site, app):
     site.host.exec(["ln", "-sfn", f"{older}/shepherd-runtime", link])
     pid = site.runtime("inspect", "--format", "{{.State.Pid}}", "shop")
     said = site.good([{"container_runtime": {}}], "--check", host=ONE)
-    done = site.good([shop(), {"container_runtime": {}}], host=ONE)
+    done = site.good([{"container_info": {}}, shop(), {"container_runtime": {}}], host=ONE)
     assert said.changed == {"container_runtime"}
+    assert done.result("container_info")["containers"][0]["name"] == "shop"
+    assert done.result("container_info")["version"] == re.sub(r".*runtime-(\w+)-.*", r"\1", older)
     assert done.changed == set()  # the first task saw to it
     assert site.host.exec(["readlink", "-f", link]).stdout.strip() == f"{home}/shepherd-runtime"
     assert site.runtime("inspect", "--format", "{{.State.Pid}}", "shop") == pid
