@@ -29,13 +29,12 @@ SSHD = [checks.SSHD, "-D", "-e"]
 
 def kinds(lab: Lab) -> list[str]:
     """The namespaces of its hosts."""
-    found = ["mount", "pid", "uts", "ipc"]
-    return found + ["cgroup"] * lab.systemd + ["network"] * (not lab.shares_network)
+    return ["mount", "pid", "uts", "ipc", "cgroup"] + ["network"] * (not lab.shares_network)
 
 
 def before(lab: Lab, host: Host) -> Callable[[], None]:
     """What the host's first process does while it still has the machine's namespaces."""
-    return lambda: cgroups.join(f"{lab.cgroup}/{host.name}") if lab.systemd else None
+    return lambda: cgroups.join(f"{lab.cgroup}/{host.name}")
 
 
 def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
@@ -44,9 +43,9 @@ def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
     empty = [*content.EMPTY, content.SYSTEMD_EMPTY] if lab.systemd else list(content.EMPTY)
     parts = content.parts(Path("/proc/self/mounts").read_text()) if lab.root == "/" else []
     table = [*mounts.proc(own_network=not lab.shares_network), *mounts.SYS, *mounts.DEV, *mounts.TEMPORARY]
+    table += [*cgroups.mounts(), content.CONTAINERS]
     command, environment = SSHD, content.ENVIRONMENT
     if lab.systemd:
-        table += cgroups.mounts()
         # systemd.io/CONTAINER_INTERFACE: how it knows that the machine's hardware is not its business
         command, environment = SYSTEMD, {**content.ENVIRONMENT, "container": "shepherd-lab"}
 

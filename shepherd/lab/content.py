@@ -6,6 +6,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from shepherd.runtime.linux.mounts import Mount
+
 if TYPE_CHECKING:
     from shepherd.lab.state import Host, Lab
 
@@ -27,7 +29,12 @@ USERS = (
 
 # Folders of this machine that a host sees empty: its people's and its keys, which are nobody's business there, and
 # shell start-up files that would cost every command their time.
-EMPTY = (("/root", 0o700), ("/home", 0o755), ("/etc/ssh", 0o755), ("/var/tmp", 0o1777))  # noqa: S108
+EMPTY = (
+    *(("/root", 0o700), ("/home", 0o755), ("/etc/ssh", 0o755), ("/var/tmp", 0o1777)),  # noqa: S108
+    *(("/var/lib/shepherd", 0o700), ("/usr/local/lib/shepherd", 0o755)),
+)
+# Where a host keeps its containers: an overlay, which its root is, can hold no other one's changes.
+CONTAINERS = Mount("/var/lib/shepherd", "tmpfs", 0, "mode=700")
 
 # Folders of which a host shows all that is mounted in them, and kinds of file systems without a device that count.
 SHOWN = ("/etc", "/opt", "/srv", "/usr", "/var")

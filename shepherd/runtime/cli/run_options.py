@@ -15,8 +15,8 @@ _WORDS = {  # one value
     "memory-reservation memory-swap memory-swappiness name network oom-score-adj pid pids-limit platform pull restart "
     "shm-size stop-signal stop-timeout user userns uts workdir": str,
     "add-host annotation attach cap-add cap-drop device device-cgroup-rule dns dns-option dns-search env env-file "
-    "expose group-add label label-file link log-opt mount network-alias publish security-opt sysctl tmpfs ulimit "
-    "volume volumes-from": list,
+    "expose group-add label label-file link log-opt mount network-alias publish secret security-opt sysctl tmpfs "
+    "ulimit volume volumes-from": list,
     "detach disable-content-trust init interactive no-healthcheck oom-kill-disable privileged publish-all quiet "
     "read-only rm sig-proxy tty": bool,
 }
@@ -48,6 +48,10 @@ def request(found) -> Request:
     made.config = _config(found)
     made.host = _host(found)
     made.mounts = _mounts(found)
+    if found.secret:
+        from shepherd.runtime.containers import secrets
+
+        made.secrets = dict(secrets.read(one) for one in found.secret)
     made.extra_hosts = [_host_address(one) for one in found.add_host]
     made.networking = _networking(found, made)
     return made

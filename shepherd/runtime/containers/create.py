@@ -24,6 +24,7 @@ class Request:
         self.mounts = []
         self.networking = {}
         self.extra_hosts = []
+        self.secrets = {}  # name → bytes
 
 
 def create(folders, request: Request, image):
@@ -55,6 +56,10 @@ def create(folders, request: Request, image):
         _pin(image, identity, not host.get("AutoRemove"))
         _unpack(image, declared, beside)
         _write_files(request, declared, beside)
+        if request.secrets:
+            from shepherd.runtime.containers import secrets
+
+            declared["Secrets"] = secrets.keep(beside, request.secrets)
         if host.get("Init"):
             _write_init(os.path.join(beside, "init"))
         with folders.lock():

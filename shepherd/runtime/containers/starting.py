@@ -42,6 +42,10 @@ def start(record, running: str, console) -> dict:
     try:
         user = users.resolve(descriptor, record.config["Config"].get("User") or "", record.host.get("GroupAdd") or ())
         mounts = _prepare_mounts(record, running, descriptor)
+        if record.config.get("Secrets"):
+            from shepherd.runtime.containers import secrets
+
+            mounts += secrets.mount(record, running, user)
         plan = _plan_network(record)
         config = specification.config(record, place, user, mounts, plan)
         if record.host.get("Init"):

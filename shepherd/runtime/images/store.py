@@ -63,6 +63,13 @@ class Store:
     def size(self, digest: Digest) -> int:
         return os.stat(self.blob_path(digest)).st_size
 
+    def begun(self, digest: Digest) -> int:
+        """How many bytes of a blob that is not here came in an earlier try."""
+        try:
+            return os.stat(self.path("staging", "blob-" + digest.replace(":", "-"))).st_size
+        except FileNotFoundError:
+            return 0
+
     def open(self, digest: Digest):
         """The blob as a binary file. Its content was verified when it came; what it must not be is checked by users."""
         try:
@@ -293,6 +300,17 @@ class Ingest:
         while done < len(data):
             done += self._file.write(memoryview(data)[done:])
         return done
+
+    def append(self, data) -> None:
+        """Go on after what is here without reading that: resume() does, before what is then whole is committed."""
+        self.offset += len(data)
+        if self.offset > self.size:
+            self.discard()
+            raise RuntimeFailure("the blob %s is longer than the %d bytes it says" % (self.digest, self.size))
+        self._file.seek(0, os.SEEK_END)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
 
     def discard(self) -> None:
         """What is here of it is wrong: do not go on from it."""

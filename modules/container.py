@@ -1,0 +1,302 @@
+"""Containers, as they are declared.
+
+What the action on the controller and this module say to each other: `_runtime` as in container_runtime; `_image`, in
+check mode, is the digest that an earlier task of the play would have given the image's name here.
+"""
+
+import os
+
+from shepherd.remote import declaration, installed, instances
+
+SPEC = {
+    "summary": "Manage containers",
+    "description": "Has containers run as declared. What was declared is kept with each instance and compared with what"
+    " is declared now: where they are the same, nothing is touched; where they differ, the diff names each field, and a"
+    " new instance takes the old one's place. It must become healthy, or run, else the old one is started again and the"
+    " task fails with the last answers of the health check and the last lines of the log. Between the two nobody"
+    " answers for a moment: updates without that are not there yet.",
+    "options": {
+        "name": {"type": "str", "required": True, "help": "What the container is called."},
+        "image": {
+            "type": "str",
+            "help": "The name of an image that is on the target; see `container_image`. It is pinned by its digest: a"
+            " name that came to mean another image is a change.",
+        },
+        "state": {
+            "type": "str",
+            "choices": ["absent", "present", "started", "stopped"],
+            "default": "started",
+            "help": "`started`: it is there and runs; `stopped`: it is there and does not run; `present`: it is there;"
+            " `absent`: it is not, nor are its anonymous volumes.",
+        },
+        "command": {"type": "list", "help": "The words that are run, in place of the image's command. No shell."},
+        "entrypoint": {"type": "list", "help": "What `command` is given to, in place of the image's entry point."},
+        "env": {
+            "type": "dict",
+            "help": "Variables. The diff says which change; their values are hidden, but for those in `show_env`.",
+        },
+        "show_env": {"type": "list", "elements": "str", "default": [], "help": "Variables whose values may be seen."},
+        "secrets": {
+            "type": "dict",
+            "no_log": True,
+            "help": "Files in `/run/secrets/`, by name: text. They lie in a tmpfs, are read-only, of mode 0400, and"
+            " belong to the container's user; they are in no argument, environment, log or diff.",
+        },
+        "volumes": {
+            "type": "list",
+            "elements": "str",
+            "help": "`VOLUME:PATH[:ro]` or `/ON/THE/TARGET:PATH[:ro]`. Volumes that are missing are made.",
+        },
+        "tmpfs": {"type": "list", "elements": "str", "help": "Folders in memory: `PATH[:size=64m,…]`."},
+        "networks": {
+            "type": "list",
+            "elements": "str",
+            "help": "Networks that are there, see `container_network`; or `none`, or `host`. Others on them find the"
+            " container by `name`, which stands for all its replicas. Default: the network that all share, where"
+            " there are no names.",
+        },
+        "ports": {
+            "type": "list",
+            "elements": "str",
+            "help": "`[ADDRESS:][PORT:]CONTAINER_PORT[/udp]`. Without an address a port is published on 127.0.0.1"
+            " alone; say `0.0.0.0:443:8443` for everybody.",
+        },
+        "resources": {
+            "type": "dict",
+            "help": "What it may use.",
+            "options": {
+                "memory": {"type": "str", "help": "Bytes, such as `256M`."},
+                "memory_swap": {"type": "str", "help": "Bytes of memory and swap together."},
+                "cpus": {"type": "float", "help": "Processors, such as `0.5`."},
+                "pids": {"type": "int", "help": "Processes and threads."},
+            },
+        },
+        "health": {
+            "type": "dict",
+            "help": "How it is found out whether it is well.",
+            "options": {
+                "command": {"type": "str", "help": "A command that the container's own `sh` runs: 0 is well."},
+                "http": {"type": "str", "help": "An address that must answer 200 to 399, such as `:8080/healthz`."},
+                "tcp": {"type": "str", "help": "A port that must take a connection."},
+                "interval": {"type": "str", "help": "The time between checks, such as `2s`. Default: 30 s."},
+                "timeout": {"type": "str", "help": "The time that a check may take. Default: 30 s."},
+                "retries": {"type": "int", "help": "Checks in a row that must fail. Default: 3."},
+                "start_period": {"type": "str", "help": "The time in which failures do not count. Default: none."},
+            },
+            "constraints": {"mutually_exclusive": [["command", "http", "tcp"]]},
+        },
+        "settle": {
+            "type": "float",
+            "default": 1.0,
+            "help": "Seconds that a new instance without a health check must run, to count as well.",
+        },
+        "restart": {
+            "type": "str",
+            "help": "When it is started again after it ended: `no`, `always`, `unless-stopped`, `on-failure[:TIMES]`.",
+        },
+        "labels": {"type": "dict", "help": "Labels. Those that begin with `shepherd.` are our own."},
+        "user": {"type": "str", "help": "`USER[:GROUP]` of the image, or numbers."},
+        "workdir": {"type": "str", "help": "The folder in which the command begins."},
+        "hostname": {"type": "str", "help": "Its name for itself. Default: the instance's."},
+        "read_only": {"type": "bool", "default": False, "help": "Nothing is written outside volumes and tmpfs."},
+        "init": {"type": "bool", "default": False, "help": "A first process that takes care of orphans."},
+        "cap_add": {"type": "list", "elements": "str", "help": "Capabilities more than by default."},
+        "cap_drop": {"type": "list", "elements": "str", "help": "Capabilities fewer, or `ALL`."},
+        "stop_signal": {"type": "str", "help": "What tells it to end. Default: the image's, else `SIGTERM`."},
+        "stop_timeout": {"type": "int", "help": "Seconds until it is killed then. Default: 10."},
+        "replicas": {
+            "type": "int",
+            "help": "How many instances, called NAME-1, NAME-2, …; those beyond are removed. Without it there is one,"
+            " called NAME.",
+        },
+        "recreate": {"type": "bool", "default": False, "help": "Replace instances although nothing differs."},
+        "force": {
+            "type": "bool",
+            "default": False,
+            "help": "Also replace or remove a container of that name which no play has declared.",
+        },
+    },
+    "constraints": {
+        "required_if": [
+            ["state", "started", ["image"]],
+            ["state", "stopped", ["image"]],
+            ["state", "present", ["image"]],
+        ],
+    },
+    "identity": ["name"],
+    "absent": {"state": "absent"},
+    "returns": {
+        "instances": {
+            "type": "list",
+            "help": "What is there now.",
+            "sample": [{"name": "shop", "id": "5d0b…", "status": "running", "health": "healthy"}],
+        },
+        "changes": {
+            "type": "list",
+            "help": "What was done, and why.",
+            "sample": ["shop: replaced (resources.memory: 134217728 → 268435456)"],
+        },
+        "spec": {"type": "str", "help": "The digest of what is declared.", "sample": "88ed1c7b…"},
+        "health": {"type": "list", "help": "When it failed: the last answers of the health check.", "sample": []},
+        "log": {"type": "list", "help": "When it failed: the last lines of the log.", "sample": []},
+    },
+    "check": "full",
+    "diff": "full",
+    "platforms": ["linux"],
+    "since": "0.1",
+    "examples": """
+- name: A shop
+  container:
+    name: shop
+    image: "shop:{{ version }}"
+    networks: [front]
+    ports: ["0.0.0.0:443:8443"]
+    env:
+      LOG_LEVEL: info
+      DATABASE_URL: "{{ vaulted_url }}"
+    show_env: [LOG_LEVEL]
+    secrets:
+      tls.key: "{{ vaulted_key }}"
+    volumes: ["shop-data:/data", "/etc/shop:/etc/shop:ro"]
+    resources: {memory: 256M, cpus: 0.5, pids: 100}
+    health: {http: ":8443/healthz", interval: 2s, retries: 5, start_period: 5s}
+    restart: always
+
+- name: Three workers, found by the name `worker`
+  container:
+    name: worker
+    image: "shop:{{ version }}"
+    command: [/bin/work, --forever]
+    networks: [front]
+    replicas: 3
+
+- name: No longer
+  container:
+    name: report
+    state: absent
+""",
+}
+
+
+def run(task):
+    args = task.args
+    if args["replicas"] is not None and args["replicas"] < 1:
+        task.fail("replicas: should be 1 or more; for none there is `state: absent`")
+    runtime = installed.find(task)
+    if runtime is None and not task.check:
+        return installed.needed() if args["state"] != "absent" else {"changed": False, "instances": []}
+    found = {} if runtime is None else instances.find(runtime, args["name"])
+    strangers = [name for name, one in found.items() if one.app != args["name"]]
+    wanted = instances.names(args) if args["state"] != "absent" else []
+    for name in strangers:
+        if name not in instances.names(args):
+            del found[name]  # a name like ours, and none of ours
+        elif not args["force"]:
+            task.fail(
+                "the container %s is there, and no play has declared it: rename or remove it, or say `force: true`"
+                % name
+            )
+    old = next((found[name].declared for name in wanted if name in found), {})
+    declared = _declared(task, runtime, old.get("salt") or os.urandom(16).hex()) if wanted else {}
+    plan = list(_plan(args, found, wanted, declared))
+    result = {"changed": bool(plan), "changes": [_told(*step[:2], step[3]) for step in plan]}
+    if declared:
+        result["spec"] = declaration.digest_of(declared)
+    if task.diff and plan:
+        result["diff"] = _diff(plan)
+    if plan and not task.check:
+        _check_networks(task, runtime, declared)
+        _apply(instances.Changes(task, runtime, declared), plan, args["state"] == "started")
+        found = instances.find(runtime, args["name"])
+    kept = wanted if wanted else [] if not task.check else sorted(found)
+    result["instances"] = [found[name].shown() for name in kept if name in found]
+    return result
+
+
+def _declared(task, runtime, salt):
+    digest = task.args.get("_image") if task.check else None
+    if digest is None and runtime is not None:
+        digest = _digest(task, runtime)
+    try:
+        return declaration.declare(task.args, digest or "", salt)
+    except declaration.DeclarationError as error:
+        return task.fail(str(error))
+
+
+def _digest(task, runtime):
+    """What the image's name means here."""
+    name = task.args["image"]
+    try:
+        found = runtime.meaning(name)
+    except runtime.part("errors").RuntimeFailure as error:
+        return task.fail("image: %s" % error.message)
+    if found is None and not task.check:
+        task.fail("there is no image %s here: bring it with container_image first" % name)
+    return found
+
+
+def _plan(args, found, wanted, declared):
+    """(what is done, the instance's name, the Instance there or None, {field: (old, new)})."""
+    shown = args["show_env"]
+    for name in wanted:
+        one = found.get(name)
+        if one is None:
+            yield "created", name, None, declaration.differences({}, declared, shown)
+            continue
+        changes = declaration.differences(one.declared, declared, shown)
+        if not changes and args["state"] == "started" and one.health == "unhealthy":
+            changes = {"health": ("unhealthy", "healthy")}
+        if changes or args["recreate"]:
+            yield "replaced", name, one, changes
+        elif args["state"] == "started" and not one.is_running:
+            yield "started", name, one, {"status": (one.state["Status"], "running")}
+        elif args["state"] == "stopped" and one.is_running:
+            yield "stopped", name, one, {"status": (one.state["Status"], "exited")}
+    for name in sorted(set(found) - set(wanted)):
+        yield "removed", name, found[name], {"state": ("present", "absent")}
+
+
+def _told(verb, name, changes):
+    if verb in ("created", "removed"):
+        return "%s: %s" % (name, verb)
+    fields = ", ".join("%s: %s → %s" % (field, _word(pair[0]), _word(pair[1])) for field, pair in changes.items())
+    return "%s: %s%s" % (name, verb, " (%s)" % fields if fields else "")
+
+
+def _word(value):
+    return "none" if value is None else value if isinstance(value, str) else str(value)
+
+
+def _diff(plan):
+    sides = []
+    for side in (0, 1):
+        found = {}
+        for _verb, name, _one, changes in plan:
+            fields = {field: pair[side] for field, pair in changes.items() if pair[side] is not None}
+            found[name] = fields or ("absent" if side == 0 else "present")
+        sides.append(found)
+    return {"before": sides[0], "after": sides[1]}
+
+
+def _check_networks(task, runtime, declared):
+    """Before anything is touched."""
+    for name in declared.get("networks", ()):
+        try:
+            known = name in ("none", "host", "bridge") or runtime.network(name) is not None
+        except runtime.part("errors").RuntimeFailure as error:
+            task.fail("networks: %s" % error.message)
+        if not known:
+            task.fail("there is no network %s here: declare it with container_network first" % name)
+
+
+def _apply(changes, plan, start):
+    # what was left by a killed play is out of the way first; instances that are too many go when the others are well
+    for verb, name, one, _fields in sorted(plan, key=lambda step: not step[1].endswith(instances.LEFT)):
+        if verb == "removed":
+            changes.remove(name)
+        elif verb == "started":
+            changes.start(one)
+        elif verb == "stopped":
+            changes.stop(name)
+        else:
+            changes.replace(name, one, start)

@@ -1,0 +1,83 @@
+"""Images that are built of a folder: on the controller, where it can, once for all hosts of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+import tarfile
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from shepherd.actions import _images
+from shepherd.errors import ShepherdError
+from shepherd.transport.threads import in_thread
+
+if TYPE_CHECKING:
+    from shepherd.engine.run import Run
+    from shepherd.engine.step import Step
+
+# What was built in a run: its name, folder and options → the image
+_built: WeakKeyDictionary[Run, dict[tuple[str, ...], _images.Image]] = WeakKeyDictionary()
+
+
+def is_possible() -> bool:
+    """Steps of a build are containers, which are root's, on Linux."""
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
+def words(args: dict[str, Any]) -> list[str]:
+    """The options of `shepherd-runtime build`."""
+    found = [word for name, value in args["build_args"].items() for word in ("--build-arg", f"{name}={value}")]
+    found += ["--file", str(args["containerfile"])] if args["containerfile"] is not None else []
+    return [*found, *(["--network", "host"] if args["build_network"] else [])]
+
+
+async def build(step: Step, folder: str) -> _images.Image:
+    """The image that a folder makes. Raises ShepherdError with what the build said."""
+    name, options, folder = str(step.args["name"]), words(step.args), os.path.abspath(folder)
+    if step.args["containerfile"] is not None:
+        options[options.index("--file") + 1] = os.path.join(folder, str(step.args["containerfile"]))
+    key = (name, folder, *options)
+    async with step.run.reading:
+        known = _built.setdefault(step.run, {})
+        if key not in known:
+            await _run(name, folder, options)
+            known[key] = await in_thread(_images.named, root(), name)
+    return known[key]
+
+
+def root() -> str:
+    """The builder's own store, with what it keeps of steps that were made."""
+    return os.path.join(os.path.dirname(_images.root()), "build")
+
+
+async def _run(name: str, folder: str, options: list[str]) -> None:
+    command = [sys.executable, "-m", "shepherd.runtime", "--root", root(), "build", "-t", name, *options, folder]
+    environment = {"SOURCE_DATE_EPOCH": "1", **os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd="/",  # a folder called shepherd where we are would be taken for the package
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _none = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        raise
+    if process.returncode:
+        text = said.decode("utf-8", "replace").strip()
+        raise ShepherdError(f"could not build {name} of {folder}:\n{text[-4000:]}")
+
+
+def packed(folder: str) -> io.BytesIO:
+    """The folder as a tar, for a target that builds."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.add(folder, arcname=".")
+    made.seek(0)
+    return made

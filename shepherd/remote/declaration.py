@@ -1,0 +1,229 @@
+"""What a play declares of a container: as plain data that can be compared, and as the words of the runtime's command.
+
+Two declarations are compared, never a declaration and what an engine made of it: what was declared is kept with each
+instance, as the label `shepherd.declared`, and its digest as `shepherd.spec`. Of secrets it has a keyed digest.
+"""
+
+import hashlib
+import hmac
+import json
+
+APP, SPEC, DECLARED = "shepherd.app", "shepherd.spec", "shepherd.declared"
+HIDDEN = "(hidden)"
+
+_UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+# option: the command's, for a text or number; for a list, of which each word is given
+_VALUES = (("user", "--user"), ("workdir", "--workdir"), ("hostname", "--hostname"), ("restart", "--restart"),
+           ("stop_signal", "--stop-signal"), ("stop_timeout", "--stop-timeout"))  # fmt: skip
+_LISTS = (("volumes", "--volume"), ("tmpfs", "--tmpfs"), ("ports", "--publish"), ("cap_add", "--cap-add"),
+          ("cap_drop", "--cap-drop"))  # fmt: skip
+_SWITCHES = (("read_only", "--read-only"), ("init", "--init"))
+_LIMITS = (("memory", "--memory"), ("memory_swap", "--memory-swap"), ("cpus", "--cpus"), ("pids", "--pids-limit"))
+_CHECKS = (("command", "--health-cmd"), ("http", "--health-http"), ("tcp", "--health-tcp"),
+           ("retries", "--health-retries"))  # fmt: skip
+_TIMES = (("interval", "--health-interval"), ("timeout", "--health-timeout"),
+          ("start_period", "--health-start-period"))  # fmt: skip
+
+
+class DeclarationError(ValueError):
+    """What cannot be meant; the message names the option."""
+
+
+def size(text, option):
+    """Bytes of 256M, 1.5g or a number."""
+    word = str(text).strip().lower()
+    if word == "-1":
+        return -1
+    word = word[:-1] if word.endswith(("kb", "mb", "gb", "tb", "ib")) else word
+    word = word[:-1] if word.endswith(("ki", "mi", "gi", "ti")) else word
+    unit = _UNITS.get(word[-1:])
+    try:
+        found = int(float(word[:-1] if unit else word) * (unit or 1))
+    except (ValueError, OverflowError):
+        found = 0
+    if found <= 0:
+        raise DeclarationError("%s: should be a size such as 256M, and is %.40r" % (option, text))
+    return found
+
+
+def seconds(text, option):
+    """Seconds of 1m30s, 500ms or a number."""
+    rest, total = str(text).strip(), 0.0
+    try:
+        return _positive(float(rest))
+    except ValueError:
+        pass
+    try:
+        while rest:
+            digits = len(rest) - len(rest.lstrip("0123456789."))
+            number, rest = float(rest[:digits]), rest[digits:]
+            unit = "ms" if rest.startswith("ms") else rest[:1]
+            total, rest = total + number * _SECONDS[unit], rest[len(unit) :]
+        return _positive(total)
+    except (ValueError, KeyError):
+        raise DeclarationError("%s: should be a time such as 1m30s, and is %.40r" % (option, text)) from None
+
+
+def _positive(number):
+    if not 0 <= number < 1e9:
+        raise ValueError
+    return number
+
+
+def declare(args, digest, salt):
+    """The declaration of the options `args` with the image of that digest, as data that JSON can hold.
+
+    What is not declared is not in it. `salt` is the key of the digests of secrets. Raises DeclarationError.
+    """
+    found = {"image": args["image"], "digest": digest}
+    for name, _word in _VALUES:
+        found[name] = args[name]
+    for name, _word in _LISTS:
+        found[name] = sorted(str(one) for one in args[name] or ())
+    for name, _word in _SWITCHES:
+        found[name] = args[name] or None
+    found["networks"] = [str(one) for one in args["networks"] or ()]
+    for name in ("command", "entrypoint"):
+        found[name] = None if args[name] is None else [str(one) for one in args[name]]
+    for name in ("env", "labels"):
+        found[name] = {str(key): _text(value) for key, value in (args[name] or {}).items()}
+    found["secrets"] = {str(key): _keyed(salt, value) for key, value in (args["secrets"] or {}).items()}
+    found["resources"] = _limits(args["resources"] or {})
+    found["health"] = _health(args["health"] or {})
+    found = {key: value for key, value in found.items() if value not in (None, [], {})}
+    found["salt"] = salt
+    _check(found, args)
+    return found
+
+
+def _text(value):
+    """As YAML's values are meant in an environment: true and false, and nothing for null."""
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def _keyed(salt, value):
+    return hmac.new(salt.encode(), content(value), hashlib.sha256).hexdigest()
+
+
+def content(value):
+    """The bytes of a secret."""
+    return str(value).encode("utf-8", "surrogateescape")
+
+
+def _limits(given):
+    found = {}
+    for name, _word in _LIMITS:
+        value = given.get(name)
+        if value is not None:
+            found[name] = size(value, "resources." + name) if name.startswith("memory") else value
+    return found
+
+
+def _health(given):
+    found = {name: given[name] for name, _word in _CHECKS if given.get(name) is not None}
+    for name, _word in _TIMES:
+        if given.get(name) is not None:
+            found[name] = seconds(given[name], "health." + name)
+    return found
+
+
+def _check(found, args):
+    for name in found.get("env", ()):
+        if not name or "=" in name or "\0" in name + found["env"][name]:
+            raise DeclarationError("env: %.60r is no name of a variable" % name)
+    for name in found.get("labels", ()):
+        if name in (APP, SPEC, DECLARED) or not name or "=" in name:
+            raise DeclarationError("labels: %.60r is no name, or is taken" % name)
+    networks = found.get("networks", [])
+    if len(networks) > 1 and set(networks) & {"none", "host"}:
+        raise DeclarationError("networks: none and host stand alone")
+    if (args["replicas"] or 0) > 1:
+        fixed = [word for word in found.get("ports", ()) if _is_fixed(word)]
+        if fixed:
+            raise DeclarationError("ports: %s can be published by one container, and there are %d replicas"
+                                   % (fixed[0], args["replicas"]))  # fmt: skip
+
+
+def _is_fixed(word):
+    """Whether a port of the machine is named, and not a range of them or none."""
+    outside = word.partition("/")[0].rpartition(":")[0]
+    return outside.rpartition(":")[2].isdigit()
+
+
+def digest_of(declared):
+    """What the label `shepherd.spec` says."""
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def labels(declared):
+    """The words that keep a declaration with what was made of it."""
+    found = ["--label", "%s=%s" % (SPEC, digest_of(declared))]
+    return found + ["--label", "%s=%s" % (DECLARED, json.dumps(declared, sort_keys=True))]
+
+
+def kept(labels):
+    """The declaration that such labels keep; None where no play has declared it."""
+    try:
+        return json.loads((labels or {})[DECLARED])
+    except (KeyError, ValueError):
+        return None
+
+
+def words(declared, app, instance):
+    """The words of the command that makes an instance, without those of its secrets, and of its image and command."""
+    found = ["--name", instance, "--pull", "never", "--label", "%s=%s" % (APP, app)] + labels(declared)
+    for name, word in _VALUES:
+        found += [word, str(declared[name])] if name in declared else []
+    for name, word in _LISTS:
+        for one in declared.get(name, ()):
+            found += [word, one]
+    found += [word for name, word in _SWITCHES if declared.get(name)]
+    for name, word in (("env", "--env"), ("labels", "--label")):
+        for key, value in declared.get(name, {}).items():
+            found += [word, "%s=%s" % (key, value)]
+    limits, health = declared.get("resources", {}), declared.get("health", {})
+    found += [one for name, word in _LIMITS if name in limits for one in (word, str(limits[name]))]
+    found += [one for name, word in _CHECKS if name in health for one in (word, str(health[name]))]
+    found += [one for name, word in _TIMES if name in health for one in (word, "%dms" % (health[name] * 1000))]
+    networks = declared.get("networks", [])
+    if networks:
+        found += ["--network", ",".join(networks)]
+        if not set(networks) & {"none", "host", "bridge"}:
+            found += ["--network-alias", app]
+    return found
+
+
+def arguments(declared):
+    """The image and the command, as the last words; `--entrypoint` first."""
+    entry, command = declared.get("entrypoint"), declared.get("command", [])
+    if entry is None:
+        return ["--", declared["image"]] + command
+    return ["--entrypoint", entry[0] if entry else "", "--", declared["image"]] + entry[1:] + command
+
+
+def differences(old, new, shown=()):
+    """{field: (old, new)} of what is not the same, as it may be shown: of `env` the variables in `shown` alone."""
+    found = {}
+    for name in sorted(set(old) | set(new)):
+        before, after = old.get(name), new.get(name)
+        if before == after or name == "salt":
+            continue
+        if isinstance(before or {}, dict) and isinstance(after or {}, dict):
+            for key in sorted(set(before or {}) | set(after or {})):
+                pair = ((before or {}).get(key), (after or {}).get(key))
+                if pair[0] != pair[1]:
+                    hidden = name == "secrets" or (name == "env" and key not in shown)
+                    found["%s.%s" % (name, key)] = _masked(*pair) if hidden else pair
+        else:
+            found[name] = (before, after)
+    return found
+
+
+def _masked(before, after):
+    if before is not None and after is not None:
+        return HIDDEN, HIDDEN + ", and another one"
+    return before and HIDDEN, after and HIDDEN

@@ -1,0 +1,149 @@
+"""The container runtime that is installed on this machine, as modules use it.
+
+What only looks is imported from the installed folder into this process: a look at a container then costs a tenth of a
+millisecond, where starting the command costs twenty. What makes or ends something is a command of its own: a monitor is
+a copy of the process that starts it, and must be none of this one. The command's words go through a pipe, since they
+hold what other users must not read in a list of processes.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+FOLDER = "/usr/local/lib/shepherd"
+LINK = "/usr/local/bin/shepherd-runtime"
+LARGEST = 1 << 20  # bytes, what a pipe can hold
+FILES = 100  # the first descriptor of the files that are given to a command
+
+# No import statement of the runtime stands here, or all of it would be sent with this file as what this file needs.
+# Words and files come over standard input. Files are the reading ends of pipes: /dev/fd/100 and so on.
+_PROGRAM = (
+    """\
+import fcntl, marshal, os, sys
+words, files, stdin = marshal.loads(sys.stdin.buffer.read())
+for number, content in [(0, stdin or b"")] + list(enumerate(files, %d)):
+    reading, writing = os.pipe()
+    if len(content) > 65536:
+        fcntl.fcntl(writing, 1031, 1 << 20)  # F_SETPIPE_SZ
+    os.write(writing, content)
+    os.close(writing)
+    os.dup2(reading, number)
+    os.close(reading)
+sys.path.insert(0, sys.argv[1])
+code = __import__("shepherd.runtime.cli", None, None, ["main"]).main(words)
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(code)
+"""
+    % FILES
+)
+
+
+class Runtime:
+    """The runtime in the folder `home`."""
+
+    def __init__(self, task, home):
+        self.task = task
+        self.home = home
+
+    @property
+    def version(self):
+        """The beginning of the digest of its content."""
+        return os.path.basename(self.home).split("-")[1]
+
+    def part(self, name):
+        """A module of it, such as `containers.record`, for looking at things."""
+        folders = sys.modules["shepherd"].__path__
+        place = os.path.join(self.home, "shepherd")
+        if place not in folders:
+            self._forget(folders)
+            folders.append(place)
+            sys.dont_write_bytecode = True
+        return import_module("shepherd.runtime." + name)
+
+    @staticmethod
+    def _forget(folders):
+        """Another version, which an earlier run in this process may have looked with."""
+        folders[:] = [one for one in folders if not one.startswith(FOLDER + os.sep)]
+        for name in list(sys.modules):
+            if (name + ".").startswith("shepherd.runtime."):
+                del sys.modules[name]
+
+    def meaning(self, name):
+        """The digest that a name of an image means here; None where there is no such name. Raises RuntimeFailure."""
+        reference = self.part("images.reference").parse(name)
+        stores = self.part("images.store")
+        if not os.path.exists(os.path.join(stores.root_folder(), "index.json")):
+            return None  # and no store is made by looking
+        found = self.part("images.names").Names(stores.Store()).get(reference)
+        return None if found is None else str(found.digest)
+
+    def network(self, name):
+        """The record of a network; None where there is none. Raises RuntimeFailure."""
+        records = self.part("network.records")
+        records.check_name(name)
+        if not os.path.isdir(os.path.join(records.DEFAULT_ROOT, "networks", name)):
+            return None
+        return records.Records().network(name)
+
+    def attempt(self, words, files=(), stdin=None):
+        """Run the command to its end: a process.Finished. `files`: contents, seen by it as /dev/fd/100, …
+
+        `stdin` is text for it to read. Neither that nor a file is longer than LARGEST.
+        """
+        import marshal
+
+        from shepherd.remote import process
+
+        stdin = (stdin or "").encode("utf-8", "surrogateescape")
+        if max(len(one) for one in [stdin] + list(files)) > LARGEST:
+            self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
+        given = marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
+        return process.run([sys.executable, "-I", "-S", "-c", _PROGRAM, self.home], stdin=given)
+
+    def run(self, words, files=(), failing=""):
+        """The same, what it says on standard output; where it fails, the task does."""
+        done = self.attempt(words, files)
+        if done.status:
+            self.task.fail("%s%s" % (failing, told(done)), rc=done.status)
+        return done.stdout
+
+
+def told(done):
+    """What a command that failed says, as one line."""
+    lines = [line.strip() for line in (done.stderr or done.stdout).strip().splitlines()]
+    prefix = "shepherd-runtime: "
+    lines = [line[len(prefix) :] if line.startswith(prefix) else line for line in lines]
+    return "; ".join(lines[-6:]) or "the command ended with status %d and said nothing" % done.status
+
+
+def find(task):
+    """The Runtime that the controller has, too; None where it is to be installed first.
+
+    In check mode, which installs nothing, another version is as good for looking.
+    """
+    found = of_any_version(task)
+    return found if found is None or found.version == task.args["_runtime"] or task.check else None
+
+
+def of_any_version(task):
+    """The Runtime that is there, for looking; None where there is none."""
+    if os.geteuid() != 0:
+        task.fail("containers are root's: this user is number %d; use `become: true`" % os.geteuid())
+    home = current()
+    return None if home is None else Runtime(task, home)
+
+
+def current():
+    """The folder that the command belongs to; None where there is none."""
+    try:
+        home = os.path.dirname(os.path.normpath(os.path.join(os.path.dirname(LINK), os.readlink(LINK))))
+    except OSError:
+        return None
+    whole = os.path.dirname(home) == FOLDER and os.path.basename(home).startswith("runtime-") and os.path.isdir(home)
+    return home if whole else None
+
+
+def needed():
+    """The answer of a module that finds no runtime: the controller sends it, and asks again."""
+    return {"changed": False, "need": "runtime"}

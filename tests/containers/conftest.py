@@ -1,0 +1,105 @@
+"""Plays of the container modules by the real command, on hosts of the lab that are clean before and after."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path  # noqa: TC003  # a dataclass needs it
+from typing import TYPE_CHECKING, Any
+
+import images
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shepherd.lab.session import LabHost, LabSession
+
+
+@dataclass
+class Played:
+    """What became of a play. `tasks` are the results by the name of their task and host."""
+
+    code: int
+    text: str
+    tasks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    def result(self, task: str, host: str = "web1") -> dict[str, Any]:
+        return self.tasks[task, host]
+
+    @property
+    def changed(self) -> set[str]:
+        return {task for (task, _host), result in self.tasks.items() if result.get("changed")}
+
+
+class Site:
+    """A folder with a playbook, and lab hosts to play it on."""
+
+    def __init__(self, hosts: list[LabHost], folder: Path) -> None:
+        self.hosts, self.folder = hosts, folder
+        self.host = hosts[0]
+        inventory = {"all": {"hosts": {host.name: host.vars for host in hosts}}}
+        (folder / "hosts.yml").write_text(json.dumps(inventory))
+
+    def command(self, tasks: list[dict[str, Any]], *flags: str) -> list[str]:
+        play = {"hosts": "all", "gather_facts": False, "tasks": tasks}
+        (self.folder / "play.yml").write_text(json.dumps([play]))
+        return [sys.executable, "-m", "shepherd", "play", "play.yml", "-i", "hosts.yml", *flags]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")}
+
+    def play(self, tasks: list[dict[str, Any]], *flags: str, host: str | None = None) -> Played:
+        """Play the tasks. Each is {"module": {options}, …}, and is called by its module unless it has a name."""
+        named = [{"name": next(iter(task)), **task} for task in tasks]
+        words = self.command(named, "--output", "json", *flags, *(["-l", host] if host else []))
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        played = Played(done.returncode, done.stdout + done.stderr)
+        for line in done.stdout.splitlines():
+            event = json.loads(line)
+            if event["event"] == "HostResult":
+                played.tasks[event["task"], event["host"]] = event["result"]
+        return played
+
+    def good(self, tasks: list[dict[str, Any]], *flags: str, host: str | None = None) -> Played:
+        played = self.play(tasks, *flags, host=host)
+        assert played.code == 0, played.text
+        return played
+
+    def runtime(self, *words: str, host: LabHost | None = None) -> str:
+        """What the runtime's command says on a host."""
+        return (host or self.host).exec(["shepherd-runtime", *words]).stdout
+
+    def state(self) -> str:
+        """All that is there of containers, images, volumes and networks, and when it was changed."""
+        script = (
+            "find /var/lib/shepherd /usr/local/lib/shepherd /usr/local/bin/shepherd-runtime -printf '%p %T@ %s\\n'"
+            " 2>/dev/null | grep -v '/leases\\|/lock' | sort; ls /run/shepherd 2>/dev/null; true"
+        )
+        return self.host.exec(["sh", "-c", script]).stdout
+
+
+@pytest.fixture
+def site(lab: LabSession, tmp_path: Path) -> Iterator[Site]:
+    if not images.BUSYBOX.exists():
+        pytest.skip("busybox is not installed")
+    found = Site(lab.hosts[:2], tmp_path)
+    try:
+        yield found
+    finally:
+        end = [{"container_runtime": {"state": "absent", "force": True, "purge": True}}]
+        ended = found.play(end)
+        assert ended.code == 0, ended.text
+
+
+@pytest.fixture
+def app(site: Site) -> dict[str, Any]:
+    """The task that brings the image `app:1`."""
+    images.save(site.folder / "app.tar", images.base())
+    return {"container_image": {"name": "app:1", "archive": "app.tar"}}

@@ -1,0 +1,244 @@
+"""Where images come from: folders that are built, and registries."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import http.server
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+from typing import TYPE_CHECKING, Any
+
+import images
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.lab(hosts=2)
+
+ONE = "web1"
+USER, PASSWORD = "deploy", "wool-and-bells-99"
+FILE = """FROM scratch
+COPY busybox /bin/busybox
+COPY busybox /bin/sh
+ARG WORD=first
+RUN echo $WORD > /word
+CMD ["/bin/busybox", "sleep", "1000000"]
+"""
+
+
+@pytest.fixture
+def folder(site: Any) -> Path:
+    made: Path = site.folder / "context"
+    made.mkdir()
+    shutil.copy(images.BUSYBOX, made / "busybox")
+    (made / "Containerfile").write_text(FILE)
+    return made
+
+
+def built(**options: Any) -> list[dict[str, Any]]:
+    return [{"container_image": {"name": "app:1", "build": "context", **options}}]
+
+
+def word(site: Any, host: Any = None) -> str:
+    return str(site.runtime("run", "--rm", "--network", "none", "app:1", "/bin/busybox", "cat", "/word", host=host))
+
+
+def test_an_image_is_built_once_and_sent_to_all_hosts(site, folder):
+    said = site.good(built(), "--check")
+    first = site.good(built())
+    digests = {first.result("container_image", host.name)["digest"] for host in site.hosts}
+    assert digests == {said.result("container_image")["digest"]}
+    assert [word(site, host) for host in site.hosts] == ["first\n"] * 2
+    assert site.good(built()).changed == set()
+    shutil.rmtree(site.folder / "cache")  # another controller makes the same image of it
+    assert site.good(built()).changed == set()
+    changed = built(build_args={"WORD": "second"})
+    assert site.good(changed, "--check", host=ONE).changed == site.good(changed, host=ONE).changed != set()
+    assert word(site) == "second\n"
+
+
+def test_a_build_that_fails_shows_what_it_said_and_changes_nothing(site, folder):
+    site.good(built(), host=ONE)
+    (folder / "Containerfile").write_text(FILE + "RUN echo no such luck >&2; exit 3\n")
+    failed = site.play(built(), host=ONE)
+    assert failed.code == 2
+    assert "no such luck" in failed.result("container_image")["msg"]
+    assert word(site) == "first\n"
+
+
+def test_where_the_controller_cannot_build_the_target_does(site, folder):
+    (site.folder / "sitecustomize.py").write_text(
+        "from shepherd.actions import _building\n_building.is_possible = lambda: False\n"
+    )
+    environment = {**site.environment, "PYTHONPATH": str(site.folder)}
+    digests = []
+    for _play in range(2):
+        done = subprocess.run(
+            site.command(built(), "-l", ONE, "--output", "json"),
+            cwd=site.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        results = [json.loads(line) for line in done.stdout.splitlines()]
+        digests += [event["result"] for event in results if event["event"] == "HostResult"]
+    assert [one["changed"] for one in digests] == [True, False]
+    assert digests[0]["digest"] == digests[1]["digest"]
+    assert word(site) == "first\n"
+
+
+# A registry: what the distribution specification calls pull, with a password
+
+
+class Registry(http.server.ThreadingHTTPServer):
+    blobs: dict[str, bytes]
+    tags: dict[str, str]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Registry
+
+    def do_GET(self) -> None:
+        wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if self.headers.get("Authorization") != wanted:
+            self.answer(401, b"{}", [("WWW-Authenticate", 'Basic realm="test"')])
+            return
+        kind, _, name = self.path.rpartition("/")
+        digest = self.server.tags.get(name, name)
+        content = self.server.blobs.get(digest)
+        if content is None:
+            self.answer(200 if self.path == "/v2/" else 404, b"{}")
+            return
+        form = (
+            "application/vnd.oci.image.manifest.v1+json" if kind.endswith("manifests") else "application/octet-stream"
+        )
+        self.answer(200, content, [("Content-Type", form), ("Docker-Content-Digest", digest)])
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def answer(self, status: int, content: bytes, headers: Any = ()) -> None:
+        self.send_response(status)
+        for name, value in [*headers, ("Content-Length", str(len(content)))]:
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def registry(site: Any) -> Iterator[Registry]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.connect((site.host.address, 9))
+        address = end.getsockname()[0]
+    server = Registry((address, 0), Handler)
+    server.blobs, server.tags = {}, {}
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def publish(registry: Registry, tag: str, *layers: bytes) -> str:
+    """Have the registry's tag mean an image of these layers."""
+
+    def kept(content: bytes) -> dict[str, Any]:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        registry.blobs[digest] = content
+        return {"digest": digest, "size": len(content)}
+
+    form = "application/vnd.oci.image"
+    described = [{**kept(one), "mediaType": f"{form}.layer.v1.tar"} for one in layers]
+    settings = {"Cmd": ["/bin/sleep", "1000000"], "Env": ["PATH=/bin"]}
+    rootfs = {"type": "layers", "diff_ids": [one["digest"] for one in described]}
+    config = {"architecture": images.ARCHITECTURE, "os": "linux", "config": settings, "rootfs": rootfs}
+    of_config = {**kept(json.dumps(config).encode()), "mediaType": f"{form}.config.v1+json"}
+    manifest = {"schemaVersion": 2, "mediaType": f"{form}.manifest.v1+json", "config": of_config, "layers": described}
+    registry.tags[tag] = str(kept(json.dumps(manifest).encode())["digest"])
+    return registry.tags[tag]
+
+
+def test_a_target_pulls_and_the_password_is_nowhere(site, registry):
+    name = f"{registry.server_address[0]}:{registry.server_port}/team/app:1"
+    options = {"name": "app:1", "pull": name, "username": USER, "password": PASSWORD, "insecure": True}
+    tasks = [{"container_image": options}]
+    digest = publish(registry, "1", images.base())
+    assert site.good(tasks, "--check", host=ONE).changed == {"container_image"}
+    played = site.good(tasks, "-vvv", host=ONE)
+    assert played.result("container_image")["digest"] == digest
+    assert PASSWORD not in played.text
+    found = site.host.exec(["grep", "-rl", PASSWORD, "/var/lib/shepherd", "/run", "/tmp", "/root"], check=False)
+    assert found.stdout == ""
+    assert site.good(tasks, host=ONE).changed == set()
+
+    moved = publish(registry, "1", images.base(), images.layer({"new": (b"2", 0o644)}))
+    assert site.good(tasks, host=ONE).changed == set()  # the registry is asked again only by force
+    options["force"] = True
+    result = site.good(tasks, "--diff", host=ONE).result("container_image")
+    assert (result["before"], result["digest"]) == (digest, moved)
+    assert result["diff"]["after"]["digest"] == moved
+    assert site.good(tasks, host=ONE).changed == set()
+
+    options["password"] = "wrong-and-wrong"
+    failed = site.play(tasks, host=ONE)
+    assert failed.code == 2
+    assert "could not fetch" in failed.result("container_image")["msg"]
+
+
+def test_archives_of_every_form_are_the_same_image(site):
+    images.save(site.folder / "app.tar", images.base(), images.layer({"large": (bytes(1 << 16), 0o644)}))
+    folder = site.folder / "layout"
+    folder.mkdir()
+    root = ["--root", str(site.folder / "own")]
+    words = [sys.executable, "-m", "shepherd.runtime", *root]
+    subprocess.run([*words, "load", "--no-unpack", "-i", str(site.folder / "app.tar")], check=True, capture_output=True)
+    subprocess.run([*words, "save", "app:1", "-o", str(site.folder / "oci.tar")], check=True, capture_output=True)
+    with tarfile.open(site.folder / "oci.tar") as archive:
+        archive.extractall(folder, filter="data")
+    (site.folder / "oci.tar.gz").write_bytes(gzip.compress((site.folder / "oci.tar").read_bytes()))
+    digests = set()
+    for number, name in enumerate(("app.tar", "oci.tar.gz", "layout")):
+        tasks = [{"container_image": {"name": "app:1", "archive": name}}]
+        played = site.good(tasks, host=ONE)
+        assert bool(played.changed) == (number == 0)
+        digests.add(played.result("container_image")["digest"])
+    assert len(digests) == 1
+
+
+def test_what_is_no_archive_is_told_and_changes_nothing(site):
+    site.good([{"container_runtime": {}}], host=ONE)
+    images.save(site.folder / "app.tar", images.base())
+    whole = (site.folder / "app.tar").read_bytes()
+    before = site.state()
+    for content, message in (
+        (b"no archive", "not an archive"),
+        (whole[: len(whole) // 2], "ends in the middle"),
+        (images.layer({"file": (b"x", 0o644)}), "neither index.json nor manifest.json"),
+    ):
+        (site.folder / "bad.tar").write_bytes(content)
+        failed = site.play([{"container_image": {"name": "app:1", "archive": "bad.tar"}}], host=ONE)
+        assert failed.code == 2
+        assert message in failed.result("container_image")["msg"], failed.text
+        assert "exception" not in failed.result("container_image")
+    failed = site.play([{"container_image": {"name": "app:1", "archive": "none.tar"}}], host=ONE)
+    assert "none.tar" in failed.result("container_image")["msg"]
+    failed = site.play([{"container_image": {"name": "App:1:2", "archive": "app.tar"}}], host=ONE)
+    assert failed.code == 2
+    assert "exception" not in failed.result("container_image")
+    assert site.state() == before
