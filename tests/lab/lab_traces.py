@@ -24,7 +24,10 @@ def traces(name: str, bridges: set[str] = frozenset()) -> list[str]:
         if link.split("-")[0] in bridges:
             found.append(f"interface {link}")
     found += [f"file {path}" for path in Path("/run").glob(f"shepherd-lab/{name}*")]
-    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/shepherd-lab/{name}")]
+    # a walk takes it that groups of others go away meanwhile
+    for folder, _folders, _files in os.walk("/sys/fs/cgroup"):
+        if folder.endswith(f"/shepherd-lab/{name}"):
+            found.append(f"cgroup {folder}")
     return found + [f"process {pid}" for pid in pids(name)]
 
 

@@ -508,7 +508,7 @@ def test_imports_and_collections_at_once(store, tmp_path):
 
     def work(number):
         try:
-            for _ in range(5):
+            for _ in range(3):
                 with store.lease() as lease:
                     found = archive.load(store, str(layouts[number].path), lease)
                     paths = layers.ensure(image.read(store, found[0][1]))
