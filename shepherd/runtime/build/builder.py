@@ -59,7 +59,7 @@ def build(options, store=None) -> dict:
 
 def clean_up(store) -> None:
     """Take away what builds left that were killed."""
-    groups = running.groups(prefix(store))  # first: the folder of one that lives is there before its groups
+    groups = running.groups_of(prefix(store))  # first: the folder of one that lives is there before its groups
     running.remove_groups(groups, sweep(store))
 
 

@@ -6,8 +6,9 @@ The network is `none` (interfaces of its own: loopback alone) or `host`.
 import os
 
 from shepherd.runtime.bundle import config as configs
-from shepherd.runtime.bundle import create, lifecycle, template
-from shepherd.runtime.linux import cgroups, syscalls
+from shepherd.runtime.bundle import create, groups, lifecycle, template, unprivileged
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import cgroups, syscalls, user_namespace
 from shepherd.runtime.linux.capabilities import DEFAULT
 from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.linux.seccomp.profile import default_profile
@@ -103,6 +104,9 @@ class Runner:
             linux["namespaces"].append({"type": "network", "path": "/proc/self/fd/%d" % self._empty_network()})
         linux["seccomp"] = default_profile(DEFAULT)
         linux["cgroupsPath"] = "/shepherd/" + name
+        if user_namespace.of_user():
+            linux["cgroupsPath"] = "/%s/shepherd/%s" % (groups.delegated(), name)
+            unprivileged.adapt(config)
         return config
 
     def _names(self, network):
@@ -120,21 +124,37 @@ class Runner:
     def _empty_network(self):
         """A descriptor of a network namespace in which nothing is but loopback."""
         if self._network < 0:
-            own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                syscalls.unshare(syscalls.CLONE_NEWNET)
-                try:
-                    with Netlink() as netlink:
-                        netlink.set_up(1)  # lo is the first of all
-                    self._network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-                finally:
-                    syscalls.setns(own, syscalls.CLONE_NEWNET)
-            finally:
-                os.close(own)
+            self._network = _make_network()
         return self._network
 
 
-def groups(start) -> set:
+def _make_network():
+    """By a process of its own: an ordinary user would not get back into the machine's."""
+    ready, made = os.pipe()
+    gate, opened = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(opened)
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            with Netlink() as netlink:
+                netlink.set_up(1)  # lo is the first of all
+            os.write(made, b"1")
+            os.read(gate, 1)
+        finally:
+            os._exit(0)
+    try:
+        os.close(made)
+        if not os.read(ready, 1):
+            raise RuntimeFailure("cannot make a network for the steps of the build")
+        return os.open("/proc/%d/ns/net" % child, os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        for descriptor in (ready, gate, opened):
+            os.close(descriptor)
+        os.waitpid(child, 0)
+
+
+def groups_of(start) -> set:
     """The names of control groups of steps that begin so."""
     found = set()
     for path, _, _ in cgroups.hierarchies():

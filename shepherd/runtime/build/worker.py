@@ -8,7 +8,7 @@ import os
 import signal
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import mounts, syscalls
+from shepherd.runtime.linux import mounts, syscalls, user_namespace
 
 _PR_SET_PDEATHSIG = 1
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -79,7 +79,7 @@ def _fork():
     try:
         syscalls.unshare(syscalls.CLONE_NEWPID)
         child = os.fork()
-        if child:
+        if child and not user_namespace.of_user():  # who would not get back into the machine's; it ends soon
             syscalls.setns(own, syscalls.CLONE_NEWPID)
         return child
     finally:

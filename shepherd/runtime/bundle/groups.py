@@ -2,7 +2,7 @@
 
 import os
 
-from shepherd.runtime.linux import cgroups
+from shepherd.runtime.linux import cgroups, user_namespace
 
 
 def choose(request):
@@ -12,7 +12,7 @@ def choose(request):
         from shepherd.runtime.linux.cgroups import systemd
 
         return systemd.choose(path, request.name, request.config["linux"].get("resources") or {})
-    return cgroups.Group(_path(path, request.name))
+    return cgroups.Group(_path(path, request.name), _found(request.config))
 
 
 def _path(path, name):
@@ -21,6 +21,23 @@ def _path(path, name):
         return os.path.normpath(path).strip("/")
     path = os.path.join("shepherd", path or name)
     return os.path.join(_given(), path) if os.geteuid() != 0 else path
+
+
+def _found(config):
+    """The hierarchies it is in; for an ordinary user version 2's alone, and none where no group was delegated."""
+    if not user_namespace.of_user():
+        return None
+    if not config["linux"].get("cgroupsPath"):
+        return []
+    return [one for one in cgroups.hierarchies() if one[1] == "cgroup2"]
+
+
+def delegated():
+    """The path of the group in which an ordinary user's containers have theirs; None where none was delegated."""
+    return _given() or None
+
+
+REMEDY = "with systemd: systemd-run --user --scope -p Delegate=yes shepherd-runtime …"
 
 
 def _given():
@@ -47,7 +64,7 @@ def of(record: dict):
         from shepherd.runtime.linux.cgroups import systemd
 
         return systemd.Scope(record["group"], record["unit"])
-    return cgroups.Group(record["group"])
+    return cgroups.Group(record["group"], _found(record["config"]))
 
 
 def owner(config: dict):

@@ -11,7 +11,7 @@ import stat
 
 from shepherd.runtime.bundle import options
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import mounts, paths, syscalls
+from shepherd.runtime.linux import mounts, paths, syscalls, user_namespace
 from shepherd.runtime.linux.paths import shown
 
 _PROPAGATION = dict(options.PROPAGATION, **{"": syscalls.MS_SLAVE | syscalls.MS_REC})
@@ -138,7 +138,9 @@ class Rootfs:
             flags &= ~syscalls.MS_RDONLY
         place = self._folder(target, kind in _EXACT)
         try:
-            if kind == "mqueue":
+            if kind == "sysfs" and user_namespace.confined():
+                self._mount_sysfs(place, flags)
+            elif kind == "mqueue":
                 syscalls.mount(mount.get("source") or kind, shown(place), kind, flags)
             else:
                 syscalls.mount(mount.get("source") or kind, shown(place), kind, flags, chosen.data or None)
@@ -151,6 +153,21 @@ class Rootfs:
         finally:
             os.close(place)
         self._finish(target, chosen)
+
+    def _mount_sysfs(self, place, flags):
+        """In a user namespace it can be mounted only with a network of its own: else the machine's is shown, read-only
+        with all that is in it, its control groups too (CVE-2023-25809)."""
+        try:
+            syscalls.mount("sysfs", shown(place), "sysfs", flags)
+        except PermissionError:
+            chosen = options.parse(["rbind", "ro", "rro", "nosuid", "noexec", "nodev"], "")
+            tree = clone_source({"source": "/sys"}, chosen)
+            if tree is None:
+                raise  # before Linux 5.12 it could not be made read-only as a whole
+            try:
+                syscalls.move_mount(tree, place)
+            finally:
+                os.close(tree)
 
     def _folder(self, target, exact):
         """The folder to mount on. Where it matters that it is the one and no link to another, links are refused."""

@@ -20,7 +20,7 @@ import os
 import sys
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import syscalls
+from shepherd.runtime.linux import syscalls, user_namespace
 
 # the kinds of config-linux.md, "Namespaces", in the order in which they are entered: the one that gives the right to
 # enter the others first, the one that takes the machine's files away last
@@ -221,9 +221,10 @@ def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> 
     """Start the container's process: (pid, whether it is that process and not its stage).
 
     It calls `prepare()` on the machine, enters the namespaces, and calls `main()`, which ends by executing a program.
-    A stage is needed where the process namespace has to belong to a user namespace, and for a new time namespace.
+    A stage is needed where the process namespace has to belong to a user namespace, for a new time namespace, and for
+    an ordinary user, who would not get back into the machine's process namespace.
     """
-    direct = "user" not in joined and "user" not in new and "time" not in new
+    direct = not {"user", "time"} & (set(joined) | new) and not user_namespace.of_user()
     hidden = "user" not in new  # its maps can be written, by an ordinary user, only while it can be looked into
     if hidden:
         with _Hidden():

@@ -13,13 +13,18 @@ VERBS = (
     "attach", "boot", "build", "builder", "commit", "container", "cp", "create", "diff", "events", "exec", "export",
     "history", "image", "images", "inspect", "install", "kill", "load", "logs", "network", "pack", "pause", "port",
     "prune", "ps", "pull", "push", "rename", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "tag",
-    "top", "unpause", "update", "volume", "wait",
+    "top", "unpause", "unshare", "update", "volume", "wait",
 )  # fmt: skip
 
 
 def main(argv=None) -> int:
     """Run the command line and return its exit code. Options of all verbs, --root and --state, come before the verb."""
     words = list(sys.argv[1:] if argv is None else argv)
+    ordinary = os.geteuid() != 0
+    if ordinary:
+        from shepherd.runtime.rootless import places
+
+        places.choose()
     from shepherd.runtime.cli import bundles
 
     if bundles.are_meant(words, VERBS):
@@ -37,6 +42,10 @@ def main(argv=None) -> int:
         if not words or words[0] not in VERBS:
             raise RuntimeFailure("no such verb" if words else "a verb is missing", "one of: " + ", ".join(VERBS))
         verb = words[0]
+        if ordinary and argv is None:
+            from shepherd.runtime.rootless import entering
+
+            entering.enter(words)
         module = __import__("shepherd.runtime.cli." + verb, None, None, ["run"])
         return module.run(words[1:])
     except RuntimeFailure as error:

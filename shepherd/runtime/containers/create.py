@@ -8,6 +8,7 @@ from shepherd.runtime.containers import clock, events, graves, log, policy, remo
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
+from shepherd.runtime.linux import user_namespace
 
 # what a container of an image has when it is not told otherwise: (field of Config, field of the image's)
 _INHERITED = ("User", "WorkingDir", "StopSignal")
@@ -192,6 +193,10 @@ def _host(request):
             raise ValueError
     except ValueError:
         raise RuntimeFailure("--log-opt: there are max-size=10m and max-file=3") from None
+    if user_namespace.of_user():
+        from shepherd.runtime.containers import unprivileged
+
+        unprivileged.settle(host)
     if host["RestartPolicy"]["Name"] != "no" and host.get("AutoRemove"):
         raise RuntimeFailure("--rm and --restart exclude one another")
     return host

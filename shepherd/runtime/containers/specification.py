@@ -4,7 +4,7 @@ import os
 
 from shepherd.runtime.bundle import template
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import capabilities
+from shepherd.runtime.linux import capabilities, user_namespace
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT = "/dev/init"  # where the reaper of --init is seen
@@ -46,6 +46,10 @@ def config(record, place: str, user: dict, mounts: list, plan=None) -> dict:
         if declared.get("Domainname"):
             made["domainname"] = declared["Domainname"]
     _apply_security(made, record, granted)
+    if user_namespace.of_user():
+        from shepherd.runtime.bundle import unprivileged
+
+        unprivileged.adapt(made)
     return made
 
 

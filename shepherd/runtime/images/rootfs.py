@@ -9,7 +9,7 @@ import os
 import resource
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import syscalls
+from shepherd.runtime.linux import syscalls, user_namespace
 from shepherd.runtime.linux.syscalls import MS_NODEV, MS_RELATIME
 
 # An overlay follows marks that say "this file's data, or this folder, is elsewhere". No layer of ours has them, and
@@ -17,12 +17,14 @@ from shepherd.runtime.linux.syscalls import MS_NODEV, MS_RELATIME
 _SAFE = ("redirect_dir=nofollow", "index=off", "metacopy=off")
 
 
-def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_NODEV | MS_RELATIME, form="trusted"):
+def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_NODEV | MS_RELATIME, form=None):
     """Mount the folders `layers` (from the lowest up) at `target`, with what is written going into `upper`.
 
     `work` is an empty folder on the file system of `upper`; `name` is shown as the source in /proc/PID/mountinfo.
-    `form` is that of the layers' marks (layers.overlay_form). Raises RuntimeFailure.
+    `form` is that of the layers' marks (layers.overlay_form); None: as this process would have made them. Raises
+    RuntimeFailure.
     """
+    form = form or ("user" if user_namespace.confined() else "trusted")
     safe = list(_SAFE) + (["userxattr"] if form == "user" else [])
     opened = []
     try:

@@ -16,7 +16,9 @@ import stat
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import tar_reader, trees
+from shepherd.runtime.images.squash import Squashed
 from shepherd.runtime.images.tar_reader import Broken
+from shepherd.runtime.linux import user_namespace
 
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT = b".wh."
@@ -69,7 +71,9 @@ class Unpacker:
         self._opaque_name = "%s.overlay.opaque" % form
         self._limits = limits or Limits()
         self._owners = privileged if owners is None else owners
-        self._devices = privileged if devices is None else devices
+        confined = privileged and user_namespace.confined()
+        self._squashed = Squashed() if confined and self._owners else None
+        self._devices = privileged and not confined if devices is None else devices
         self._fds = {b"": root}  # folder without links on its way → its descriptor
         self._aliases = {}  # folder as an entry names it → where it is
         self._folders = {} if form == "flat" else {b"": IMPLIED}  # folder → attributes that it gets at the end
@@ -106,6 +110,8 @@ class Unpacker:
                 if count > self._limits.entries:
                     raise Broken("it has more than %d entries" % self._limits.entries)
                 name = entry.name
+                if self._squashed is not None:
+                    self._squashed.change(entry)
                 parent, base = _split(name)
                 if not base:
                     self._take_root(entry)

@@ -14,7 +14,9 @@ import os
 
 from shepherd.runtime.bundle import state
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
 from shepherd.runtime.network import (
+    apart,
     forwarding,
     hosts,
     joining,
@@ -114,6 +116,11 @@ def _plug_in(kept, record, found, options):
     try:
         if state.start_time(record["pid"]) != record["began"]:
             raise RuntimeFailure("process %d has ended" % record["pid"])
+        if user_namespace.of_user():
+            apart.prepare(namespace)
+            kept.save_container(record)  # from here on it can be found and undone
+            publish.publish(kept, record, parse_ports(options.get("ports") or []))
+            return
         if os.fstat(namespace).st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
             raise RuntimeFailure("process %d is in the network namespace of the host" % record["pid"])
         with Netlink() as netlink, Netlink(namespace) as inside:

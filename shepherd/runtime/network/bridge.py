@@ -23,7 +23,7 @@ _STRICT = {
     "ipv6/conf/%s/accept_redirects": "0",
     "ipv6/conf/%s/accept_dad": "0",
 }
-_INSIDE = {
+INSIDE = {
     "ipv4/ping_group_range": "0\t2147483647",  # ping without a raw socket
     "ipv4/ip_unprivileged_port_start": "0",  # nobody else's ports are here
     "ipv6/conf/all/accept_ra": "0",
@@ -145,7 +145,7 @@ class Plug:
 def prepare(namespace: int, inside: Netlink) -> None:
     """A network namespace of a container's own, before anything is plugged in: its loopback, its settings."""
     with syscalls.inside(namespace, syscalls.CLONE_NEWNET):
-        set_kernel(_INSIDE)
+        set_kernel(INSIDE)
     inside.set_up(inside.link("lo")[0])
 
 

@@ -60,11 +60,11 @@ def bind(port) -> tuple:
     raise RuntimeFailure("cannot publish %r: %s" % (port, said.strerror), hint)
 
 
-def start(listeners: list, container: dict, keep) -> None:
+def start(listeners: list, container: dict, keep, within=None) -> None:
     """Start the process. It serves nothing before `keep(pid)` has returned, and ends where that does not happen.
 
     `listeners`: (socket, protocol, (address, port) of where that goes). `container`: its first process, with pid and
-    began.
+    began. `within`: the descriptor of a network namespace from which the process connects, if not this one.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     child = os.fork()
@@ -72,7 +72,7 @@ def start(listeners: list, container: dict, keep) -> None:
         try:
             os.setsid()
             if not os.fork():  # so that its parent is nobody who has to wait for it
-                _begin(listeners, container, theirs)
+                _begin(listeners, container, theirs, within)
         finally:
             os._exit(0)
     theirs.close()
@@ -90,7 +90,7 @@ def start(listeners: list, container: dict, keep) -> None:
         ours.close()
 
 
-def _begin(listeners, container, channel):
+def _begin(listeners, container, channel, within):
     """In the new process: never returns. When it has no rights and nothing of its maker's, it says its number."""
     status = 1
     try:
@@ -105,6 +105,8 @@ def _begin(listeners, container, channel):
             watched = syscalls.pidfd_open(container["pid"])
         except OSError:
             watched = None  # before Linux 5.3: looked for now and then
+        if within is not None:
+            syscalls.setns(within, syscalls.CLONE_NEWNET)
         kept = {one.fileno() for one, _protocol, _target in listeners} | {watched, channel.fileno()}
         _close_others(kept)
         null = os.open("/dev/null", os.O_RDWR)
@@ -145,9 +147,14 @@ def _raise_limit():
 
 def _drop_rights():
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        except OSError:  # a user namespace with few ids: it has the user's, and none of root's rights
+            from shepherd.runtime.linux import capabilities
+
+            capabilities.apply(set(), set(), set(), set(), set())
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
 
 

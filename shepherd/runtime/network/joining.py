@@ -1,7 +1,8 @@
 """What a container asks of networks, checked before anything is made."""
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.network import addresses, names, networks, records
+from shepherd.runtime.linux import user_namespace
+from shepherd.runtime.network import addresses, apart, names, networks, records
 from shepherd.runtime.network.ports import parse_ports
 
 
@@ -42,6 +43,11 @@ def check(kept: records.Records, mode: Mode, name: str, options: dict) -> list:
         for key, word in (("ports", "-p"), ("dns", "--dns"), ("add_hosts", "--add-host"), ("hostname", "--hostname")):
             if options.get(key):
                 raise RuntimeFailure("%s has no meaning with --network container:ID" % word, "say it of that container")
+    if user_namespace.of_user():
+        apart.check(mode, options)
+        if wanted and mode.kind == "none":
+            raise RuntimeFailure("a port is published, and the container has no network to receive it in")
+        return []
     found = [networks.find(kept, one) for one in mode.networks]
     if len({one["id"] for one in found}) != len(found):
         raise RuntimeFailure("a network is named twice")

@@ -10,6 +10,7 @@ import os
 import time
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
 from shepherd.runtime.network import addresses, records
 from shepherd.runtime.network.addresses import INET, INET6, Subnet
 
@@ -76,6 +77,8 @@ def create(kept: records.Records, wanted: Wanted) -> dict:
     if wanted.driver != "bridge":
         raise RuntimeFailure("no such driver: %s" % ascii(wanted.driver)[:80], "there is bridge")
     _check_options(wanted.options)
+    if user_namespace.of_user():
+        raise RuntimeFailure("networks of several containers are made by root")
     with kept.lock():
         others = kept.networks()
         made = {

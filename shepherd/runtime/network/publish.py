@@ -6,8 +6,8 @@ The same process passes on what the container asks the host's own name server, w
 import os
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import syscalls
-from shepherd.runtime.network import forwarder, forwarding, networks, records, resolvers
+from shepherd.runtime.linux import syscalls, user_namespace
+from shepherd.runtime.network import apart, forwarder, forwarding, networks, records, resolvers
 from shepherd.runtime.network.ports import Port
 
 
@@ -23,7 +23,7 @@ def publish(kept: records.Records, record: dict, wanted: list) -> None:
 
     if not (wanted or record["relay"]):
         return
-    target = _target(kept, record)
+    target, within = _target(kept, record)
     listeners = []
     try:
         if record["relay"]:
@@ -33,8 +33,10 @@ def publish(kept: records.Records, record: dict, wanted: list) -> None:
             listeners.append((opened, port.protocol, (target, port.container)))
             shown = {"address": port.address, "host": number, "container": port.container, "protocol": port.protocol}
             record["ports"].append(shown)
-        forwarder.start(listeners, record, keep)
+        forwarder.start(listeners, record, keep, within)
     finally:
+        if within is not None:
+            os.close(within)
         for opened, _protocol, _target_of_it in listeners:
             opened.close()
     if any(networks.is_translated(one) for one in filter(None, map(kept.network, record["networks"]))):
@@ -65,8 +67,11 @@ def publish_again(kept: records.Records, record: dict) -> None:
 
 
 def _target(kept, record):
+    """(address of the container, descriptor of the network namespace that it is to be had from if not the host's)."""
+    if user_namespace.of_user():
+        return apart.ADDRESS, os.open("/proc/%d/ns/net" % record["pid"], os.O_RDONLY | os.O_CLOEXEC)
     for name, shown in record["networks"].items():
         network = kept.network(name)
         if network is not None and not network["internal"]:
-            return shown["address"]
+            return shown["address"], None
     raise RuntimeFailure("container %s has no network that leads outside" % record["name"])

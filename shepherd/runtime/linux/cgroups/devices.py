@@ -9,6 +9,7 @@ import errno
 import os
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
 from shepherd.runtime.linux.cgroups import folders
 
 _LARGEST_MAJOR, _LARGEST_MINOR = 0xFFF, 0xFFFFF  # <linux/kdev_t.h>
@@ -68,7 +69,7 @@ def apply(group, entries: list, again: bool = False) -> None:
     wanted = rules(entries)
     home = group.home("devices")
     if home is None:
-        if entries and os.geteuid() == 0:
+        if entries and _is_root():
             raise RuntimeFailure("/linux/resources/devices: this machine has no control groups that know devices")
         return
     try:
@@ -82,9 +83,13 @@ def apply(group, entries: list, again: bool = False) -> None:
         _excuse(error, wanted)
 
 
+def _is_root():
+    return os.geteuid() == 0 and not user_namespace.of_user()
+
+
 def _excuse(error, wanted):
     """An ordinary user may not set rules. It makes no nodes either: what it can open it could open before."""
-    if os.geteuid() == 0 or error.errno not in (errno.EPERM, errno.EACCES, errno.ENOENT):
+    if _is_root() or error.errno not in (errno.EPERM, errno.EACCES, errno.ENOENT):
         raise RuntimeFailure("/linux/resources/devices: cannot be set: %s" % error.strerror) from None
     for rule in wanted:
         if not rule.allow and not rule.covers_all():

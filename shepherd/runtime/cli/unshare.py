@@ -1,0 +1,25 @@
+"""`shepherd-runtime unshare COMMAND…`: a program in an ordinary user's namespace, to look after containers' files."""
+
+import os
+import sys
+
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
+
+HELP = "run a program as root of an ordinary user's namespace"
+
+
+def run(arguments: list) -> int:
+    """The program's exit code; 127 where it is not there."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        sys.stdout.write("usage: shepherd-runtime unshare COMMAND…\n\n%s\n" % HELP)
+        return 0
+    if not user_namespace.of_user():
+        raise RuntimeFailure("unshare is for ordinary users: this is root already")
+    if not arguments:
+        raise RuntimeFailure("unshare needs a command", "such as: unshare rm -r FOLDER")
+    try:
+        os.execvp(arguments[0], arguments)
+    except OSError as error:
+        sys.stderr.write("shepherd-runtime: %s: %s\n" % (arguments[0], error.strerror))
+        return 127

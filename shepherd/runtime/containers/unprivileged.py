@@ -1,0 +1,35 @@
+"""What an ordinary user may declare of a container: without a control group of the user's own, nothing is limited."""
+
+from shepherd.runtime.bundle import groups
+from shepherd.runtime.errors import RuntimeFailure
+
+# field of HostConfig → the option that says it
+_LIMITS = {
+    "Memory": "--memory",
+    "MemoryReservation": "--memory-reservation",
+    "MemorySwap": "--memory-swap",
+    "MemorySwappiness": "--memory-swappiness",
+    "CpuShares": "--cpu-shares",
+    "CpuQuota": "--cpu-quota",
+    "CpuPeriod": "--cpu-period",
+    "NanoCpus": "--cpus",
+    "CpusetCpus": "--cpuset-cpus",
+    "CpusetMems": "--cpuset-mems",
+    "PidsLimit": "--pids-limit",
+    "BlkioWeight": "--blkio-weight",
+}
+
+
+def settle(host: dict) -> None:
+    """Complete a new container's HostConfig: its group is below what was delegated. Raises RuntimeFailure."""
+    if host.get("DeviceCgroupRules"):
+        raise RuntimeFailure("--device-cgroup-rule: only root can make rules for devices")
+    parent = groups.delegated()
+    if parent is not None:
+        host["CgroupParent"] = host.get("CgroupParent") or "/%s/shepherd" % parent
+        return
+    asked = [option for field, option in _LIMITS.items() if host.get(field)] + (
+        ["--cgroup-parent"] if host.get("CgroupParent") else []
+    )
+    if asked:
+        raise RuntimeFailure("%s: no control group is delegated to this user" % ", ".join(asked), groups.REMEDY)

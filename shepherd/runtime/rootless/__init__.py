@@ -1,0 +1,1 @@
+"""The runtime of an ordinary user: see docs/runtime/rootless.md."""
