@@ -103,9 +103,8 @@ class Runner:
         if network == "none":
             linux["namespaces"].append({"type": "network", "path": "/proc/self/fd/%d" % self._empty_network()})
         linux["seccomp"] = default_profile(DEFAULT)
-        linux["cgroupsPath"] = "/shepherd/" + name
+        linux["cgroupsPath"] = "/%s/%s" % (groups.parent(), name)
         if user_namespace.of_user():
-            linux["cgroupsPath"] = "/%s/shepherd/%s" % (groups.delegated(), name)
             unprivileged.adapt(config)
         return config
 
@@ -158,8 +157,8 @@ def groups_of(start) -> set:
     """The names of control groups of steps that begin so."""
     found = set()
     for path, _, _ in cgroups.hierarchies():
-        above = os.path.join(path, "shepherd")
-        if os.path.isdir(above):
+        above = os.path.join(path, groups.parent())
+        if os.access(above, os.R_OK):
             found.update(name for name in os.listdir(above) if name.startswith(start))
     return found
 
@@ -168,7 +167,7 @@ def remove_groups(names, living) -> None:
     """Those of builds that were killed; nothing is in them, since its processes ended with it."""
     for name in names:
         if name.rpartition("-")[0] not in living:
-            cgroups.Group("shepherd/" + name).remove()
+            groups.at(os.path.join(groups.parent(), name)).remove()
 
 
 def _file(target, source):

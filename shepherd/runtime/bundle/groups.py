@@ -32,6 +32,16 @@ def _found(config):
     return [one for one in cgroups.hierarchies() if one[1] == "cgroup2"]
 
 
+def parent() -> str:
+    """The path of the group below which the runtime's own containers have theirs."""
+    return os.path.join(delegated() or "", "shepherd") if user_namespace.of_user() else "shepherd"
+
+
+def at(path: str):
+    """The group of a container that the runtime made for itself."""
+    return cgroups.Group(path, _found({"linux": {"cgroupsPath": delegated()}}))
+
+
 def delegated():
     """The path of the group in which an ordinary user's containers have theirs; None where none was delegated."""
     return _given() or None

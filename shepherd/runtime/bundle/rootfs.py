@@ -138,8 +138,8 @@ class Rootfs:
             flags &= ~syscalls.MS_RDONLY
         place = self._folder(target, kind in _EXACT)
         try:
-            if kind == "sysfs" and user_namespace.confined():
-                self._mount_sysfs(place, flags)
+            if kind in _EXACT and user_namespace.confined():
+                self._mount_kernel(kind, place, flags)
             elif kind == "mqueue":
                 syscalls.mount(mount.get("source") or kind, shown(place), kind, flags)
             else:
@@ -154,14 +154,16 @@ class Rootfs:
             os.close(place)
         self._finish(target, chosen)
 
-    def _mount_sysfs(self, place, flags):
-        """In a user namespace it can be mounted only with a network of its own: else the machine's is shown, read-only
-        with all that is in it, its control groups too (CVE-2023-25809)."""
+    def _mount_kernel(self, kind, place, flags):
+        """/proc or /sys. In a user namespace each can be mounted only with processes, or a network, of its own: else
+        the machine's are shown; /sys read-only with all that is in it, its control groups too (CVE-2023-25809)."""
         try:
-            syscalls.mount("sysfs", shown(place), "sysfs", flags)
+            syscalls.mount(kind, shown(place), kind, flags)
         except PermissionError:
-            chosen = options.parse(["rbind", "ro", "rro", "nosuid", "noexec", "nodev"], "")
-            tree = clone_source({"source": "/sys"}, chosen)
+            words = ["rbind", "nosuid", "noexec", "nodev"] + (["ro", "rro"] if kind == "sysfs" else [])
+            source, needed = {"sysfs": ("/sys", "network"), "proc": ("/proc", "pid")}[kind]
+            kinds = {one["type"] for one in self.config["linux"].get("namespaces") or []}
+            tree = clone_source({"source": source}, options.parse(words, "")) if needed not in kinds else None
             if tree is None:
                 raise  # before Linux 5.12 it could not be made read-only as a whole
             try:
@@ -242,7 +244,8 @@ class Rootfs:
         """The control groups, laid out as on this machine; without a namespace of them, only the container's own."""
         from shepherd.runtime.linux import cgroups
 
-        found = cgroups.hierarchies()
+        # not those in what was shown of the machine's /sys (_mount_kernel)
+        found = [one for one in cgroups.hierarchies() if not one[0].startswith(self.path + "/")]
         top = self._folder(target, False)
         try:
             if [kind for _path, kind, _names in found] == ["cgroup2"]:

@@ -29,7 +29,7 @@ def run(arguments: list) -> int:
     for text in options.changes:
         _change(changed, text, record)
     quiet = any(word in ("--pause=false", "-p=false") for word in arguments)
-    paused = not quiet and record.state()["Status"] == "running"
+    paused = not quiet and record.state()["Status"] == "running" and record.is_grouped
     if paused:
         pausing(record, True)
     try:

@@ -8,6 +8,7 @@ from shepherd.runtime.cli.image_output import size
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.containers import recovery, usage
 from shepherd.runtime.containers.folders import Folders
+from shepherd.runtime.errors import RuntimeFailure
 
 HELP = "show what containers use"
 TABLE = {"--all": ("all", bool), "-a": ("all", bool), "--format": ("format", str), "--no-stream": ("once", bool),
@@ -47,6 +48,8 @@ def _samples(folders, options):
         recovery.look_after(one)
         state = one.state()
         if state["Status"] in ("running", "paused"):
+            if not one.is_grouped:
+                raise RuntimeFailure("container %s has no control group that counts what it uses" % one.name)
             sample = usage.sample(one.group)
             sample["at"] = time.monotonic()
             sample["received"], sample["sent"] = usage.network(state["Pid"])

@@ -24,11 +24,24 @@ def run(arguments: list) -> int:
     from shepherd.runtime.linux import cgroups
 
     sys.stdout.write(_FORM % ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"))
-    for pid in sorted(set(cgroups.Group(record.group).processes())):
+    inside = cgroups.Group(record.group).processes() if record.is_grouped else _in_namespace(record.state()["Pid"])
+    for pid in sorted(set(inside)):
         line = _line(pid)
         if line is not None:
             sys.stdout.write(_FORM % line)
     return 0
+
+
+def _in_namespace(first):
+    """The pids of those that are in the process namespace of process `first`."""
+    found = {first}
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.path.samefile("/proc/%s/ns/pid" % name, "/proc/%d/ns/pid" % first):
+                found.add(int(name))
+        except OSError:
+            continue  # it has ended, or is another's
+    return found
 
 
 def _line(pid):

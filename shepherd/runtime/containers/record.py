@@ -13,6 +13,7 @@ from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import clock
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
+from shepherd.runtime.linux import user_namespace
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _HEX = frozenset("0123456789abcdef")
@@ -70,6 +71,11 @@ class Record:
         """Its control group, below each hierarchy."""
         parent = (self.host.get("CgroupParent") or "").strip("/") or "shepherd"
         return "%s/%s" % (parent, self.id)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether it has that group: an ordinary user's has one only where it could be made."""
+        return not user_namespace.of_user() or bool(self.host.get("CgroupParent"))
 
     @property
     def log_path(self) -> str:

@@ -24,10 +24,11 @@ def settle(host: dict) -> None:
     """Complete a new container's HostConfig: its group is below what was delegated. Raises RuntimeFailure."""
     if host.get("DeviceCgroupRules"):
         raise RuntimeFailure("--device-cgroup-rule: only root can make rules for devices")
-    parent = groups.delegated()
-    if parent is not None:
-        host["CgroupParent"] = host.get("CgroupParent") or "/%s/shepherd" % parent
+    if groups.delegated() is not None:
+        host["CgroupParent"] = host.get("CgroupParent") or "/" + groups.parent()
         return
+    if host.get("PidMode") == "host":
+        raise RuntimeFailure("--pid host: without a control group nothing would end what such a container leaves")
     asked = [option for field, option in _LIMITS.items() if host.get(field)] + (
         ["--cgroup-parent"] if host.get("CgroupParent") else []
     )

@@ -56,7 +56,11 @@ def bind(port) -> tuple:
             said = error
             if error.errno != errno.EADDRINUSE:
                 break
-    hint = "ss -lntup shows who has it" if said.errno == errno.EADDRINUSE else None
+    hints = {
+        errno.EADDRINUSE: "ss -lntup shows who has it",
+        errno.EACCES: "ports below net.ipv4.ip_unprivileged_port_start (1024) are root's",
+    }
+    hint = hints.get(said.errno)
     raise RuntimeFailure("cannot publish %r: %s" % (port, said.strerror), hint)
 
 

@@ -25,6 +25,8 @@ def _place(group):
 def freeze(group, patience: float) -> None:
     """Stop its processes and wait until they have, at most so many seconds. They go on where it fails."""
     place = _place(group)
+    if not group.found:
+        raise RuntimeFailure("there is no control group to be frozen: none is delegated to this user")
     if place is None:
         raise RuntimeFailure(
             "the control group /%s cannot be frozen: this machine has no freezer" % group.path,
