@@ -160,7 +160,7 @@ class Rootfs:
         try:
             syscalls.mount(kind, shown(place), kind, flags)
         except PermissionError:
-            words = ["rbind", "nosuid", "noexec", "nodev"] + (["ro", "rro"] if kind == "sysfs" else [])
+            words = ["rbind", "rnosuid", "rnoexec", "rnodev"] + (["rro"] if kind == "sysfs" else [])
             source, needed = {"sysfs": ("/sys", "network"), "proc": ("/proc", "pid")}[kind]
             kinds = {one["type"] for one in self.config["linux"].get("namespaces") or []}
             tree = clone_source({"source": source}, options.parse(words, "")) if needed not in kinds else None

@@ -12,7 +12,7 @@ def adapt(config: dict) -> None:
     """Change the configuration. Raises RuntimeFailure where a user is asked for that there are no ids for."""
     process, linux = config["process"], config["linux"]
     uids, gids = user_namespace.maps("uid"), user_namespace.maps("gid")
-    _check_user(process["user"], uids, gids)
+    adapt_user(process["user"])
     if not process.get("oomScoreAdj"):
         process.pop("oomScoreAdj", None)  # a session's may be higher, and only root lowers it
     for mount in config.get("mounts") or []:
@@ -26,7 +26,9 @@ def adapt(config: dict) -> None:
         linux.pop("cgroupsPath", None)
 
 
-def _check_user(user, uids, gids):
+def adapt_user(user: dict) -> None:
+    """Take the groups out of a `user` of config.json that it cannot be given. Raises RuntimeFailure for the user."""
+    uids, gids = user_namespace.maps("uid"), user_namespace.maps("gid")
     if not (user_namespace.knows(uids, user["uid"]) and user_namespace.knows(gids, user["gid"])):
         raise RuntimeFailure(
             "there is no id for user %d:%d of the container" % (user["uid"], user["gid"]),

@@ -5,7 +5,7 @@ import sys
 from shepherd.runtime.cli import several
 from shepherd.runtime.cli.pause import change as pausing
 from shepherd.runtime.containers import record as records
-from shepherd.runtime.containers import recovery
+from shepherd.runtime.containers import recovery, root
 from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -29,6 +29,7 @@ def run(arguments: list) -> int:
     for text in options.changes:
         _change(changed, text, record)
     quiet = any(word in ("--pause=false", "-p=false") for word in arguments)
+    root.check_layered(record)
     paused = not quiet and record.state()["Status"] == "running" and record.is_grouped
     if paused:
         pausing(record, True)

@@ -6,6 +6,7 @@ import sys
 from shepherd.runtime.containers import launch, policy, recovery, removal
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
 
 UNIT = "/etc/systemd/system/shepherd-runtime.service"
 CRON = "/etc/cron.d/shepherd-runtime"
@@ -96,6 +97,13 @@ def command(folders, *words) -> list:
 def install(folders, top: str = "") -> str:
     """Have `boot` run at each start of the machine: what was written. Raises RuntimeFailure where nothing is there that
     would run it. `top` is put before the paths."""
+    if user_namespace.of_user():
+        import shlex
+
+        raise RuntimeFailure(
+            "only root has containers started with the machine",
+            "a line of crontab(1): @reboot " + " ".join(shlex.quote(word) for word in command(folders, "boot")),
+        )
     if os.path.isdir(top + "/run/systemd/system"):
         _write(
             top + UNIT,

@@ -55,7 +55,7 @@ def create(folders, request: Request, image):
     files.make_folder(beside)
     try:
         _pin(image, identity, not host.get("AutoRemove"))
-        _unpack(image, declared, beside)
+        _unpack(folders, image, declared, beside)
         _write_files(request, declared, beside)
         if request.secrets:
             from shepherd.runtime.containers import secrets
@@ -107,9 +107,15 @@ def _undo(made, beside):
     graves.bury(beside)
 
 
-def _unpack(image, declared, beside):
-    from shepherd.runtime.images import layers
+def _unpack(folders, image, declared, beside):
+    from shepherd.runtime.images import layers, rootfs
 
+    if user_namespace.confined() and not rootfs.is_possible(folders.root, folders.state):
+        flat = os.path.join(beside, "flat")
+        os.mkdir(flat, 0o755)
+        layers.flatten(image, flat)
+        declared.update(Layers=[], Flat=True)
+        return
     declared["Layers"] = [os.path.basename(path) for path in layers.ensure(image)]
     for name in ("upper", "work"):
         os.mkdir(os.path.join(beside, name), 0o755)

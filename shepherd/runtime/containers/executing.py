@@ -3,9 +3,10 @@
 import os
 
 from shepherd.runtime.bundle import config as checks
-from shepherd.runtime.bundle import document, execute, state
+from shepherd.runtime.bundle import document, execute, state, unprivileged
 from shepherd.runtime.containers import root, users
 from shepherd.runtime.containers.specification import everything_we_have, granted_capabilities, merge_environment
+from shepherd.runtime.linux import user_namespace
 
 
 def process(record, arguments: list, env=(), user=None, folder=None, terminal=False, privileged=False) -> dict:
@@ -25,6 +26,8 @@ def process(record, arguments: list, env=(), user=None, folder=None, terminal=Fa
             made["user"] = users.resolve(place, user, record.host.get("GroupAdd") or ())
         finally:
             os.close(place)
+        if user_namespace.of_user():
+            unprivileged.adapt_user(made["user"])
     if privileged:
         made["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), everything_we_have())
     checks.check_process(made, "")

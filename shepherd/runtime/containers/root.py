@@ -33,6 +33,15 @@ def mount(record, running: str) -> str:
     return place
 
 
+def check_layered(record) -> None:
+    """Raise RuntimeFailure where nothing keeps its image and what it changed apart."""
+    if record.config.get("Flat"):
+        raise RuntimeFailure(
+            "container %s has a copy of its image: what it changed is not known" % record.name,
+            "overlays of ordinary users need Linux 5.11, and a file system with extended attributes",
+        )
+
+
 def mount_view(record, place: str, changed: bool = True) -> None:
     """Mount it for looking at, without its volumes; `changed`: with what the container changed. After own_mounts.
 
@@ -40,6 +49,7 @@ def mount_view(record, place: str, changed: bool = True) -> None:
     """
     from shepherd.runtime.images import rootfs
 
+    check_layered(record)
     syscalls.mount("tmpfs", place, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=700")
     made = [os.path.join(place, name) for name in ("upper", "work", "root")]
     for path in made:

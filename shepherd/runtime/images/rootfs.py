@@ -9,6 +9,7 @@ import os
 import resource
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.images import files, trees
 from shepherd.runtime.linux import syscalls, user_namespace
 from shepherd.runtime.linux.syscalls import MS_NODEV, MS_RELATIME
 
@@ -40,11 +41,48 @@ def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_
     except OSError as error:
         raise RuntimeFailure(
             "cannot mount the %d layers of %s as an overlay: %s" % (len(layers), name, os.strerror(error.errno or 0)),
-            "the kernel's log may say more: dmesg",
+            "an ordinary user's overlays need Linux 5.11" if form == "user" else "the kernel's log may say more: dmesg",
         )
     finally:
         for fd in opened:
             os.close(fd)
+
+
+def is_possible(root: str, state: str) -> bool:
+    """Whether this process, in a user namespace, can mount overlays of folders below `root`: that needs Linux 5.11, and
+    a file system with extended attributes. It is tried once; `state` remembers it until the machine's next start."""
+    path = os.path.join(state, "overlay")
+    try:
+        with open(path) as file:
+            return file.read() == "yes"
+    except OSError:
+        pass
+    place = os.path.join(root, "staging", "overlay-%d" % os.getpid())
+    files.make_folder(place)
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if _try(place) else 1)
+            finally:
+                os._exit(1)
+        found = not os.waitpid(child, 0)[1]
+    finally:
+        trees.remove(place)
+    files.replace(path, b"yes" if found else b"no")
+    return found
+
+
+def _try(place):
+    """In a mount namespace that ends with this process."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    folders = [os.path.join(place, name) for name in ("lower", "upper", "work", "top")]
+    for folder in folders:
+        os.mkdir(folder, 0o700)
+    lower, upper, work, top = folders
+    syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
+    mount("shepherd-probe", [lower], top, upper, work)
+    return True
 
 
 def _highest_first(layers):

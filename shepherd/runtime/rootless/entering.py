@@ -26,9 +26,10 @@ def enter(words: list) -> None:
     uids, gids = ids.wanted()
     _check_ids(root, ids.shown(uids, gids))
     with files.Lock(os.path.join(state, "keeper.lock")):
-        namespace = keeper.find(state, uids, gids)
-        if namespace is None:
-            namespace = keeper.make(state, uids, gids, words[0] in STARTING)
+        namespace, kept = keeper.find(state, uids, gids)
+        lasting = words[0] in STARTING
+        if namespace is None or (lasting and not kept):
+            namespace = keeper.make(state, uids, gids, lasting, namespace)
     syscalls.setns(namespace, syscalls.CLONE_NEWUSER)
     with open("/proc/self/cmdline", "rb") as file:
         arguments = file.read().split(b"\0")[:-1]

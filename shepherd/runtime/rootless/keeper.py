@@ -11,31 +11,49 @@ import os
 
 from shepherd.runtime.bundle import stage, state, users
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import syscalls, user_namespace
+from shepherd.runtime.linux import syscalls, title, user_namespace
 
 NAME = "keeper"  # in the folder STATE: pid and start of the process
 
 
 def find(folder: str, uids: list, gids: list):
-    """A descriptor of the namespace that is kept; None where none is. Raises RuntimeFailure where it has other ids."""
+    """(a descriptor of the namespace that is there, whether its keeper is), or (None, False).
+
+    It is that of the keeper, or of a container, where somebody has killed the keeper. Raises RuntimeFailure where it
+    has other ids.
+    """
+    for process, kept in _processes(folder):
+        pid = process["pid"]
+        if not state.alive(process):
+            continue
+        namespace = _open(pid)
+        try:
+            if state.alive(process):
+                check(pid, namespace, uids, gids)
+                return namespace, kept
+        except RuntimeFailure as error:
+            os.close(namespace)
+            raise RuntimeFailure(error.message, "stop all containers, end process %d, and try again" % pid) from None
+        os.close(namespace)
+    return None, False
+
+
+def _processes(folder):
+    """({"pid", "began"}, whether it is the keeper) of those that may be in the namespace."""
     try:
         with open(os.path.join(folder, NAME)) as file:
             pid, began = (int(word) for word in file.read().split())
+        yield {"pid": pid, "began": began}, True
     except (OSError, ValueError):
-        return None
-    keeper = {"pid": pid, "began": began}
-    if not state.alive(keeper):
-        return None
-    namespace = _open(pid)
-    try:
-        if not state.alive(keeper):
-            os.close(namespace)
-            return None
-        check(pid, namespace, uids, gids)
-    except RuntimeFailure as error:
-        os.close(namespace)
-        raise RuntimeFailure(error.message, "stop all containers, end process %d, and try again" % pid) from None
-    return namespace
+        pass
+    started = os.path.join(folder, "started")
+    for name in os.listdir(started) if os.path.isdir(started) else ():
+        try:
+            record = state.find(started, name).record
+        except RuntimeFailure:
+            continue  # just being made, or removed
+        if record.get("pid"):
+            yield record, False
 
 
 def check(pid: int, namespace: int, uids: list, gids: list) -> None:
@@ -52,15 +70,18 @@ def check(pid: int, namespace: int, uids: list, gids: list) -> None:
                 raise RuntimeFailure("the user namespace of process %d lets groups be dropped" % pid)
 
 
-def make(folder: str, uids: list, gids: list, lasting: bool) -> int:
-    """A descriptor of a new namespace, kept by a process of its own if it is to be `lasting`. Raises RuntimeFailure."""
+def make(folder: str, uids: list, gids: list, lasting: bool, namespace=None) -> int:
+    """A descriptor of a new namespace, kept by a process of its own if it is to be `lasting`. Raises RuntimeFailure.
+
+    With the descriptor of a `namespace` that is there already, that one is kept.
+    """
     ours, theirs = stage.channel()
     child = os.fork()
     if child == 0:
         try:
             ours.close()
             if not lasting or not os.fork():  # a lasting one has no parent that would have to wait for it
-                _keep(theirs)
+                _keep(theirs, namespace)
         except OSError as error:
             theirs.complain(_explained(error))
         finally:
@@ -73,8 +94,9 @@ def make(folder: str, uids: list, gids: list, lasting: bool) -> int:
         if not said.startswith(b"map "):
             raise RuntimeFailure("the process that keeps the user namespace ended at once")
         pid = int(said[4:])
-        users.write_maps(pid, uids, gids)
-        namespace = _open(pid)
+        if namespace is None:
+            users.write_maps(pid, uids, gids)
+            namespace = _open(pid)
         try:
             check(pid, namespace, uids, gids)
             if lasting:
@@ -106,18 +128,21 @@ def _write(folder, pid):
     os.rename(beside, path)
 
 
-def _keep(channel):
+def _keep(channel, namespace):
     """In the new process: until it is ended, or the other end is closed before it has said that this one is to stay."""
     os.setsid()
     stage.reset_signals()
-    stage.close_others({channel.fileno()}, 0)
+    stage.close_others({channel.fileno()} | ({namespace} if namespace is not None else set()), 0)
     null = os.open("/dev/null", os.O_RDWR)
     for number in {0, 1, 2} - {channel.fileno()}:
         os.dup2(null, number)
     os.chdir("/")
-    syscalls.unshare(syscalls.CLONE_NEWUSER)
-    with open("/proc/self/comm", "w") as file:
-        file.write("shepherd-keeper")
+    if namespace is None:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+    else:
+        syscalls.setns(namespace, syscalls.CLONE_NEWUSER)
+        os.close(namespace)
+    title.set_title("shepherd-runtime keeper")
     channel.say(b"map %d" % os.getpid())
     if channel.hear() != b"keep":
         return

@@ -67,9 +67,12 @@ def rules(entries: list) -> list:
 def apply(group, entries: list, again: bool = False) -> None:
     """Let the group use these devices. `again`: rules that it may have are replaced. Raises RuntimeFailure."""
     wanted = rules(entries)
+    if user_namespace.of_user():
+        _excuse(PermissionError(errno.EPERM, os.strerror(errno.EPERM)), wanted)
+        return
     home = group.home("devices")
     if home is None:
-        if entries and _is_root():
+        if entries and os.geteuid() == 0:
             raise RuntimeFailure("/linux/resources/devices: this machine has no control groups that know devices")
         return
     try:
@@ -83,13 +86,10 @@ def apply(group, entries: list, again: bool = False) -> None:
         _excuse(error, wanted)
 
 
-def _is_root():
-    return os.geteuid() == 0 and not user_namespace.of_user()
-
-
 def _excuse(error, wanted):
     """An ordinary user may not set rules. It makes no nodes either: what it can open it could open before."""
-    if _is_root() or error.errno not in (errno.EPERM, errno.EACCES, errno.ENOENT):
+    root = os.geteuid() == 0 and not user_namespace.of_user()
+    if root or error.errno not in (errno.EPERM, errno.EACCES, errno.ENOENT):
         raise RuntimeFailure("/linux/resources/devices: cannot be set: %s" % error.strerror) from None
     for rule in wanted:
         if not rule.allow and not rule.covers_all():
