@@ -31,8 +31,8 @@ def adapt_user(user: dict) -> None:
     uids, gids = user_namespace.maps("uid"), user_namespace.maps("gid")
     if not (user_namespace.knows(uids, user["uid"]) and user_namespace.knows(gids, user["gid"])):
         raise RuntimeFailure(
-            "there is no id for user %d:%d of the container" % (user["uid"], user["gid"]),
-            "more subordinate ids, in /etc/subuid and /etc/subgid (and newuidmap), or --user 0",
+            "there is no id for user %d:%d of the container: subordinate ids are needed (/etc/subuid, newuidmap)"
+            % (user["uid"], user["gid"])
         )
     more = user.get("additionalGids") or []
     known = [gid for gid in more if user_namespace.knows(gids, gid)]

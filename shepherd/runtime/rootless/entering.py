@@ -22,7 +22,7 @@ def enter(words: list) -> None:
         return
     root, state = os.environ["SHEPHERD_RUNTIME_ROOT"], os.environ["SHEPHERD_RUNTIME_STATE"]
     for folder in (root, state):
-        places.make_own(os.path.abspath(folder))
+        places.make(os.path.abspath(folder))
     uids, gids = ids.wanted()
     _check_ids(root, ids.shown(uids, gids))
     with files.Lock(os.path.join(state, "keeper.lock")):

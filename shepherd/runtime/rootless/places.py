@@ -8,6 +8,7 @@ import os
 import stat
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
 
 
 def choose() -> None:
@@ -41,28 +42,45 @@ def _is_own(folder):
 
 
 def make(path: str) -> None:
-    """Make a folder that this user alone enters, with those above it; one that others made is refused.
+    """Make a folder that this user alone enters, with those above it where they are missing. Raises RuntimeFailure.
 
-    In /tmp anybody may have been here first, with a folder or a link of that name.
+    One on whose way others could put another in its place is refused: in /tmp anybody may have been here first.
     """
     above = os.path.dirname(path)
-    if not os.path.isdir(above):
+    if os.path.isdir(above):
+        _check_above(above)
+    else:
         make(above)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass
     found = os.lstat(path)
-    if stat.S_ISLNK(found.st_mode) and os.lstat(above).st_mode & stat.S_ISVTX == 0:
-        found = os.stat(path)  # the user's own way of saying where it is; not where others could have made the link
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise RuntimeFailure("%s is not a folder of this user's" % path, "--root and --state say where else to")
-    if found.st_mode & 0o022:
-        raise RuntimeFailure("others may write to %s" % path, "chmod 700 %s" % path)
-
-
-def make_own(path: str) -> None:
-    """`make`, and nobody else enters the last of them."""
-    make(path)
-    if os.stat(path).st_mode & 0o077:
+    if found.st_mode & 0o077:
         os.chmod(path, 0o700)
+
+
+def _check_above(path):
+    """Nobody but root and this user may rename what is in it, or in those above it; nor be the one who made a link."""
+    trusted = {0, os.geteuid()}
+    if user_namespace.confined():
+        trusted.add(65534)  # root of the machine, who is nobody here (proc_sys_kernel(5), overflowuid)
+    if os.lstat(path).st_uid not in trusted:
+        raise RuntimeFailure("%s is not this user's" % path, "--root and --state say where else to")
+    path = os.path.realpath(path)
+    while True:
+        found = os.stat(path)
+        if found.st_uid not in trusted:
+            raise RuntimeFailure("%s is not this user's" % path, "--root and --state say where else to")
+        if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX and not _is_private_group(found):
+            raise RuntimeFailure("others may write to %s" % path, "chmod go-w %s, or --root and --state" % path)
+        if path == "/":
+            return
+        path = os.path.dirname(path)
+
+
+def _is_private_group(found):
+    """Writable for a group that is the user's own, as where each user has a group and a umask of 002."""
+    return not found.st_mode & 0o002 and found.st_gid == os.getegid()
