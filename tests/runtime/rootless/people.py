@@ -16,8 +16,10 @@ from typing import Any
 
 CHECKOUT = Path(__file__).parents[3]
 PYTHON = os.environ.get("SHEPHERD_TARGET_PYTHON", "/usr/bin/python3")
-IDS = {"carol": 61234, "dave": 61235}
-SUBORDINATE = "carol:3000000:65536\n"
+# of this process alone: others may run the same tests beside it
+IDS = {"carol": 200000 + 2 * os.getpid(), "dave": 200001 + 2 * os.getpid()}
+FIRST = 20000000 + os.getpid() % 30000 * 65536
+SUBORDINATE = f"carol:{FIRST}:65536\n"
 HOLD = r"""
 set -e
 mount --make-rprivate /
@@ -25,12 +27,12 @@ mount -t tmpfs -o mode=755 tmpfs /home
 mkdir -p /run/user
 mount -t tmpfs -o mode=755 tmpfs /run/user
 mount -t tmpfs -o mode=1777 tmpfs /tmp
-for one in carol:61234 dave:61235; do
+for one in "carol:$2" "dave:$3"; do
     mkdir -m 700 "/home/${one%:*}"
     chown "${one#*:}:${one#*:}" "/home/${one%:*}"
 done
-mkdir -m 700 /run/user/61234
-chown 61234:61234 /run/user/61234
+mkdir -m 700 "/run/user/$2"
+chown "$2:$2" "/run/user/$2"
 for name in passwd group subuid subgid; do
     mount --bind "$1/$name" "/etc/$name"
 done
@@ -59,7 +61,9 @@ class Machine:
             [PYTHON, "-I", "-S", "-c", install + "; single_file.install(sys.argv[2])", CHECKOUT, place], check=True
         )
         self.holder = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", HOLD, "sh", etc], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["unshare", "--mount", "sh", "-c", HOLD, "sh", etc, *map(str, IDS.values())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self.holder.stdout
         assert self.holder.stdout.readline() == b"ready\n"
@@ -107,7 +111,7 @@ def processes(number: int) -> list[int]:
                 owner = status.split("\nUid:\t")[1].split()[1]
                 if "\nState:\tZ" in status:
                     continue  # has ended, and waits for a parent who takes note
-                if int(owner) == number or (number == IDS["carol"] and 3000000 <= int(owner) < 3065536):
+                if int(owner) == number or (number == IDS["carol"] and FIRST <= int(owner) < FIRST + 65536):
                     found.append(int(entry))
         except OSError:
             continue

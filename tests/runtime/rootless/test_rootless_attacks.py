@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from people import processes
+from people import FIRST, IDS, SUBORDINATE, processes
 
 pytestmark = pytest.mark.lab
 MOUNTS = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
@@ -25,7 +25,7 @@ def maps(pid, kind):
 
 def test_the_maps_are_the_users_own_ids_and_nothing_else(user):
     user.do("run", "-d", "--name", "one", "box:1", "sleep", "1000")
-    wanted = [(0, user.number, 1)] + ([(1, 3000000, 65536)] if user.has_ids else [])
+    wanted = [(0, user.number, 1)] + ([(1, FIRST, 65536)] if user.has_ids else [])
     for kind in ("uid", "gid"):
         assert maps(user.keeper(), kind) == wanted
 
@@ -39,11 +39,11 @@ def test_groups_cannot_be_left_without_subordinate_ids(dave):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("carol:3000000:65536\nother:3065535:10\n", "those of other"),
-        ("carol:60000:65536\n", "the user as such"),
+        (SUBORDINATE + f"other:{FIRST + 65535}:10\n", "those of other"),
+        (f"carol:{IDS['carol'] - 10}:65536\n", "the user as such"),
         ("carol:0:65536\n", "no subordinate ids"),
-        ("carol:3000000:65536\ncarol:3000100:5\n", "some ids twice"),
-        ("carol:3000000:99999999999\n", "no subordinate ids"),
+        (SUBORDINATE + f"carol:{FIRST + 100}:5\n", "some ids twice"),
+        (f"carol:{FIRST}:99999999999\n", "no subordinate ids"),
     ],
 )
 def test_ids_that_are_also_those_of_others_are_refused(carol, text, said):
@@ -56,7 +56,7 @@ def test_ids_that_are_also_those_of_others_are_refused(carol, text, said):
 
 def test_ids_of_another_user_are_not_given(dave):
     """Only the lines of /etc/subuid that begin with the user's own name or number are this user's."""
-    with dave.machine.subordinate("carol:3000000:65536\ndavey:4000000:65536\ndave :5000000:10\n#dave:1:2\ndave:x:2\n"):
+    with dave.machine.subordinate(SUBORDINATE + "davey:4000000:65536\ndave :5000000:10\n#dave:1:2\ndave:x:2\n"):
         dave.do("run", "-d", "--name", "one", "box:1", "sleep", "1000")
         assert maps(dave.keeper(), "uid") == [(0, dave.number, 1)]
 
@@ -187,7 +187,7 @@ def test_a_folder_that_somebody_else_made_is_not_used(carol, dave):
 
 
 def test_the_session_folder_of_another_user_is_not_used(dave):
-    environment = dict(dave.environment, XDG_RUNTIME_DIR="/run/user/61234")  # as `su` leaves it
+    environment = dict(dave.environment, XDG_RUNTIME_DIR=f"/run/user/{IDS['carol']}")  # as `su` leaves it
     dave.do("run", "-d", "--name", "one", "box:1", "sleep", "1000", env=environment)
     assert dave.do("ps", "-q").count("\n") == 1
 

@@ -9,7 +9,7 @@ import socket
 import urllib.request
 
 import pytest
-from people import processes
+from people import FIRST, processes
 
 pytestmark = pytest.mark.lab
 
@@ -149,7 +149,7 @@ def test_the_verbs_of_root_are_refused(dave):
 
 
 def test_other_ids_than_before_are_refused(carol):
-    with carol.machine.subordinate("carol:4000000:65536\n"):
+    with carol.machine.subordinate(f"carol:{FIRST + 10}:65000\n"):
         done = carol.verb("ps")
     assert done.returncode == 1
     assert "subordinate ids have changed" in done.stderr
