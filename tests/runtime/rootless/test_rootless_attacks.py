@@ -45,6 +45,7 @@ def test_groups_cannot_be_left_without_subordinate_ids(dave):
         (SUBORDINATE + f"carol:{FIRST + 100}:5\n", "some ids twice"),
         (f"carol:{FIRST}:99999999999\n", "no subordinate ids"),
     ],
+    ids=["another's", "the user's own", "root's", "twice", "too many"],
 )
 def test_ids_that_are_also_those_of_others_are_refused(carol, text, said):
     with carol.machine.subordinate(text):
