@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 from people import FIRST, processes
+from registries import Registry
 
 pytestmark = pytest.mark.lab
 
@@ -67,6 +68,15 @@ def test_other_users_of_the_image(user):
         assert done.returncode == 125
         assert "there is no id for user 1000:1000" in done.stderr
         assert "/etc/subuid" in done.stderr
+
+
+def test_images_are_pushed_and_pulled(user, tmp_path):
+    with Registry(tmp_path / "registry") as registry:
+        name = f"{registry.address}/team/box:1"
+        user.do("push", "-q", "--insecure", registry.address, "box:1", name)
+        user.do("pull", "-q", "--insecure", registry.address, name)
+    assert user.do("run", "--rm", name, "id", "-u") == "0\n"
+    user.do("rmi", name)
 
 
 def test_images_are_built(user):
