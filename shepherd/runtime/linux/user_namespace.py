@@ -18,11 +18,19 @@ def maps(kind: str = "uid", pid="self") -> list:
 
 
 def confined() -> bool:
-    """Whether root here is not the machine's root: there are ids that it cannot give, and devices it cannot make."""
-    try:
-        return maps() != _ALL
-    except OSError:
-        return False  # a kernel without user namespaces
+    """Whether root here is not the machine's root: there are ids that it cannot give, and devices it cannot make.
+
+    It is looked for once: who enters a namespace executes a program then, and asks nothing before.
+    """
+    if not _KNOWN:
+        try:
+            _KNOWN.append(maps() != _ALL)
+        except OSError:
+            _KNOWN.append(False)  # a kernel without user namespaces
+    return _KNOWN[0]
+
+
+_KNOWN = []
 
 
 def of_user() -> bool:

@@ -1,6 +1,7 @@
 """Networks in Docker's words: what `network ls` and `network inspect` show. `none` and `host` are shown, too."""
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import user_namespace
 from shepherd.runtime.network import networks, records
 from shepherd.runtime.network.release import users
 
@@ -9,7 +10,8 @@ PSEUDO = ("host", "none")
 
 def everything(kept: records.Records) -> list:
     """The records of all networks, with those that are always there."""
-    networks.default(kept)
+    if not user_namespace.of_user():
+        networks.default(kept)
     return sorted(kept.networks() + [_pseudo(name) for name in PSEUDO], key=lambda one: one["name"])
 
 

@@ -89,14 +89,14 @@ def test_what_belongs_to_nobody_inside_belongs_to_nobody_inside(user):
     assert (secret.read_text(), found.st_uid, stat.S_IMODE(found.st_mode)) == ("not yours", 0, 0o600)
 
 
-def test_a_set_id_file_is_never_one_of_the_machines(user):
+def test_a_set_id_file_is_never_one_of_the_machines(carol):
     """What the container makes setuid root is the user's outside, and within folders that nobody else enters."""
-    user.do("run", "-d", "--name", "one", "box:1", "sh", "-c", "cp /bin/busybox /suid; chmod 6755 /suid; sleep 1000")
-    user.until(lambda: user.do("exec", "one", "ls", "/suid") == "/suid\n")
-    found = user.call("sh", "-c", "find ~/.local/share/shepherd -name suid -printf '%U %m %p\\n'").stdout.split()
-    assert found[:2] == [str(user.number), "6755"]
+    carol.do("run", "-d", "--name", "one", "box:1", "sh", "-c", "cp /bin/busybox /suid; chmod 6755 /suid; sleep 1000")
+    carol.until(lambda: carol.do("exec", "one", "ls", "/suid") == "/suid\n")
+    found = carol.call("sh", "-c", "find ~/.local/share/shepherd -name suid -printf '%U %m %p\\n'").stdout.split()
+    assert found[:2] == [str(carol.number), "6755"]
     other = subprocess.run(
-        user.machine.inside("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--", "ls", found[2]),
+        carol.machine.inside("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--", "ls", found[2]),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Permission denied" in other.stderr
@@ -193,9 +193,9 @@ def test_the_session_folder_of_another_user_is_not_used(dave):
     assert dave.do("ps", "-q").count("\n") == 1
 
 
-def test_a_container_sees_no_process_of_the_machine_and_ends_none(user):
-    user.do("run", "-d", "--name", "one", "box:1", "sleep", "1000")
-    attempt = f"kill -9 {user.keeper()}; kill -9 {os.getpid()}; kill -9 -1; echo; ls /proc | grep -c '^[0-9]'"
-    user.verb("run", "--rm", "--network", "host", "box:1", "sh", "-c", attempt)
-    assert user.keeper() in processes(user.number)
-    user.do("exec", "one", "true")
+def test_a_container_sees_no_process_of_the_machine_and_ends_none(carol):
+    carol.do("run", "-d", "--name", "one", "box:1", "sleep", "1000")
+    attempt = f"kill -9 {carol.keeper()}; kill -9 {os.getpid()}; kill -9 -1; echo; ls /proc | grep -c '^[0-9]'"
+    carol.verb("run", "--rm", "--network", "host", "box:1", "sh", "-c", attempt)
+    assert carol.keeper() in processes(carol.number)
+    carol.do("exec", "one", "true")

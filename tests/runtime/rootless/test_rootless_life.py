@@ -35,18 +35,18 @@ def test_a_container_from_its_image_to_its_end(user):
     assert user.do("ps", "-aq") == ""
 
 
-def test_what_comes_in_does_not_come_from_the_loopback(user):
-    user.do("run", "-d", "--name", "web", "-p", "80", "box:1", "httpd", "-f", "-p", "80")
-    host, _, port = user.do("port", "web", "80/tcp").strip().partition(":")
+def test_what_comes_in_does_not_come_from_the_loopback(dave):
+    dave.do("run", "-d", "--name", "web", "-p", "80", "box:1", "httpd", "-f", "-p", "80")
+    host, _, port = dave.do("port", "web", "80/tcp").strip().partition(":")
     remote: list[str] = []
 
     def heard():
-        lines = [line.split() for line in user.do("exec", "web", "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()]
+        lines = [line.split() for line in dave.do("exec", "web", "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines()]
         remote[:] = [line[2].partition(":")[0][-8:] for line in lines if line[1].endswith(":0050") and line[3] == "01"]
         return remote
 
     with socket.create_connection((host, int(port)), timeout=10):
-        user.until(heard)
+        dave.until(heard)
     assert remote == ["0200D10A"]  # 10.209.0.2, as a little-endian machine shows it
 
 
@@ -70,13 +70,13 @@ def test_other_users_of_the_image(user):
         assert "/etc/subuid" in done.stderr
 
 
-def test_images_are_pushed_and_pulled(user, tmp_path):
+def test_images_are_pushed_and_pulled(dave, tmp_path):
     with Registry(tmp_path / "registry") as registry:
         name = f"{registry.address}/team/box:1"
-        user.do("push", "-q", "--insecure", registry.address, "box:1", name)
-        user.do("pull", "-q", "--insecure", registry.address, name)
-    assert user.do("run", "--rm", name, "id", "-u") == "0\n"
-    user.do("rmi", name)
+        dave.do("push", "-q", "--insecure", registry.address, "box:1", name)
+        dave.do("pull", "-q", "--insecure", registry.address, name)
+    assert dave.do("run", "--rm", name, "id", "-u") == "0\n"
+    dave.do("rmi", name)
 
 
 def test_images_are_built(user):
@@ -101,14 +101,14 @@ def test_a_keeper_that_was_killed_is_replaced(user):
     user.do("exec", "two", "true")
 
 
-def test_first_commands_at_once_share_one_namespace(user):
-    user.do("run", "--rm", "box:1", "true")
-    user.forget_keeper()
+def test_first_commands_at_once_share_one_namespace(carol):
+    carol.do("run", "--rm", "box:1", "true")
+    carol.forget_keeper()
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: user.do("run", "-d", "--name", f"c{n}", "box:1", "sleep", "1000"), range(4)))
-    assert user.do("ps", "-q").count("\n") == 4
+        list(pool.map(lambda n: carol.do("run", "-d", "--name", f"c{n}", "box:1", "sleep", "1000"), range(4)))
+    assert carol.do("ps", "-q").count("\n") == 4
     for number in range(4):
-        user.do("exec", f"c{number}", "true")
+        carol.do("exec", f"c{number}", "true")
 
 
 def test_a_copy_of_the_image_where_no_overlay_can_be_mounted(user):
@@ -150,6 +150,7 @@ def test_what_cannot_be_is_refused_by_name(dave, words, said):
 
 def test_the_verbs_of_root_are_refused(dave):
     assert "made by root" in dave.verb("network", "create", "web").stderr
+    assert dave.do("network", "ls", "--format", "{{.Name}}") == "host\nnone\n"
     assert "crontab" in dave.verb("boot", "install").stderr
     dave.do("run", "-d", "--name", "one", "box:1", "sleep", "1000")
     for verb in (["pause", "one"], ["stats", "--no-stream", "one"]):
