@@ -368,9 +368,8 @@ def test_two_containers_one_swaps_what_the_other_mounts(bundle, canary, tmp_path
     bundle.mount("/shared", str(shared), "rbind")
     bundle.mount("/shared/d/etc", str(tmp_path / "payload"), "bind")
     before = Path("/proc/self/mountinfo").read_text()
-    deadline = time.monotonic() + 20
     try:
-        while time.monotonic() < deadline:
+        for _ in range(150):
             bundle.shell("true")
     finally:
         swapper.kill()
