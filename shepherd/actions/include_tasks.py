@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import ShepherdError
-from shepherd.playbook import find_tasks
 
 if TYPE_CHECKING:
     from shepherd.engine.step import Step
@@ -47,6 +46,5 @@ async def run(step: Step) -> dict[str, Any]:
     name = step.args["file"]
     if not name:
         raise ShepherdError("include_tasks needs a file", origin=step.task.origin)
-    path = find_tasks(name, parent=step.task, loader=step.run.loader)
-    include = {"path": path, "apply": step.args["apply"] or {}}
-    return {"changed": False, "include": path, "include_args": {}, "_include": include}
+    include = {"file": name, "apply": step.args["apply"] or {}}
+    return {"changed": False, "include": name, "include_args": {}, "_include": include}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.engine.plan import prune
 from shepherd.errors import ParseError, ShepherdError
-from shepherd.playbook import load_role, load_tasks
+from shepherd.playbook import find_tasks, load_role, load_tasks
 from shepherd.report.events import Included
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class _Inclusion:
         self.front = front
         self.item = item
         self.states: list[HostState] = []
+        self.asked: list[HostState] = []
 
 
 async def insert(
@@ -51,16 +52,20 @@ async def insert(
             front = _front(task, result)
             key = json.dumps([found, front], sort_keys=True, default=str)
             inclusion = inclusions.setdefault(key, _Inclusion(found, front, result.get(_loop_variable(task))))
+            inclusion.asked.append(outcome.state)
             inclusion.states += sharing if sharing is not None else [outcome.state]
     ways: dict[str, list[tuple[int, Block]]] = {}
+    lost: set[str] = set()  # for whom one of them cannot be read: the others are no longer on their way
     for order, inclusion in enumerate(inclusions.values()):
         block = _read(batch, position, task, inclusion)
         if block is None:
+            lost.update(state.name for state in inclusion.states)
             continue
         for state in inclusion.states:
             ways.setdefault(state.name, []).append((order, block))
     for name, blocks in ways.items():
-        batch.cursors[name].insert(position, blocks)
+        if name not in lost:
+            batch.cursors[name].insert(position, blocks)
 
 
 def _read(batch: Batch, position: Position, task: Task, inclusion: _Inclusion) -> Block | None:
@@ -83,12 +88,14 @@ def _read(batch: Batch, position: Position, task: Task, inclusion: _Inclusion) -
                 run.variables.export(role)
             what = str(found["role"]["name"])
         else:
-            block = load_tasks(found["path"], parent=task, apply=found["apply"], variables=layers, loader=run.loader)
-            what = found["path"]
+            what = find_tasks(found["file"], parent=task, loader=run.loader)
+            block = load_tasks(what, parent=task, apply=found["apply"], variables=layers, loader=run.loader)
     except ShepherdError as error:
-        for state in inclusion.states:
+        for state in inclusion.states:  # ignore_errors is of the task, and that went well: its file or role did not
             batch.give_up(state, task, error)
         return None
+    for state in inclusion.asked:
+        state.counts["ok"] += 1
     run.emit(Included(what, [state.name for state in inclusion.states], inclusion.item))
     return prune(block, run.options.tags, run.options.skip_tags)
 

@@ -151,7 +151,8 @@ class Batch:
         if status == "skipped":
             counts["skipped"] += 1
         else:
-            counts["ok"] += max(sum("_include" in ran.result for ran in outcome.items), 1)
+            # an include counts once for each file or role that could be read
+            counts["ok"] += not any("_include" in ran.result for ran in outcome.items)
             counts["changed"] += bool(outcome.result.get("changed"))
         counts["ignored"] += outcome.ignored
         for each in sharing:

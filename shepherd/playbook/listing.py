@@ -62,7 +62,7 @@ def _tasks(play: Play, scope: Scope, tasks: bool, tags: bool, selection: Selecti
     wanted, unwanted = selection
     if tags and not unwanted and set(wanted) <= {"all"}:
         wanted = ("all", "never")  # who asks which tags there are wants to see them all
-    every: set[str] = set()
+    every = set(_tags(play.settings.tags, scope))
     if tasks:
         yield "    tasks:"
     for block in (play.pre_tasks, *play.roles, play.tasks, play.post_tasks):

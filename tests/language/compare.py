@@ -101,7 +101,10 @@ def _answer(event: dict[str, Any], *, item: bool) -> dict[str, Any]:
     ):
         fields["msg"] = result["msg"]
     message = str(result.get("msg", ""))
-    if event["status"] == "failed" and "undefined" not in message and "attribute" not in message:  # worded differently
+    worded_differently = (
+        "undefined" in message or "attribute" in message or event.get("action") in ("include_tasks", "include_role")
+    )
+    if event["status"] == "failed" and not worded_differently:
         fields["failed_msg"] = message[:60]
     return fields
 

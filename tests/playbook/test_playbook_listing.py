@@ -81,6 +81,7 @@ COMMANDS = (
     "--list-tasks --tags w --skip-tags always",
     "--list-tags --tags b",
     "--list-tags --skip-tags dep",
+    "--list-tags --tags nowhere",
     "--list-hosts --limit one",
 )
 HOSTS = re.compile(r"(?<=hosts \(2\):\n)(.*)\n(.*)")  # a set too

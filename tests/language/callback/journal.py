@@ -37,6 +37,7 @@ class CallbackModule(CallbackBase):
             status == "failed"
             and "undefined" not in str(content.get("msg"))
             and "attribute" not in str(content.get("msg"))
+            and result._task.action not in ("include_tasks", "include_role")
         ):
             fields["failed_msg"] = str(content.get("msg", ""))[:60]
         self._note(**fields)
