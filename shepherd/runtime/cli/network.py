@@ -6,7 +6,7 @@ import sys
 
 from shepherd.runtime.errors import RuntimeFailure
 
-HELP = "networks: create, ls, inspect, rm, prune"
+HELP = "networks: create, ls, inspect, connect, disconnect, rm, prune"
 
 _COLUMNS = [("NETWORK ID", "ID"), ("NAME", "Name"), ("DRIVER", "Driver"), ("SCOPE", "Scope")]
 
@@ -16,7 +16,7 @@ def run(arguments: list) -> int:
         sys.stdout.write("usage: shepherd-runtime network VERB …\n\n%s\n" % HELP)
         return 0
     if not arguments or arguments[0] not in VERBS:
-        raise RuntimeFailure("network needs one of the verbs create, inspect, ls, prune, rm")
+        raise RuntimeFailure("network needs one of the verbs connect, create, disconnect, inspect, ls, prune, rm")
     parser = argparse.ArgumentParser(
         "shepherd-runtime network " + arguments[0], description=VERBS[arguments[0]].__doc__
     )
@@ -101,6 +101,43 @@ def _inspect(parser, arguments):
     return 0
 
 
+def _connect(parser, arguments):
+    """Connect a container to one more network, also while it runs."""
+    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("container", metavar="CONTAINER")
+    parser.add_argument("--alias", action="append", default=[], metavar="NAME", help="one more name in this network")
+    parser.add_argument("--ip", metavar="ADDRESS", help="its address of IPv4")
+    parser.add_argument("--ip6", metavar="ADDRESS", help="its address of IPv6")
+    options = parser.parse_args(arguments)
+
+    from shepherd.runtime.containers import networking
+
+    given = {"ip": options.ip, "ip6": options.ip6, "aliases": options.alias}
+    given = {name: value for name, value in given.items() if value}
+    networking.connect(_container(options.container), options.network, given)
+    return 0
+
+
+def _disconnect(parser, arguments):
+    """Take a container from a network, also while it runs."""
+    parser.add_argument("network", metavar="NETWORK")
+    parser.add_argument("container", metavar="CONTAINER")
+    parser.add_argument("-f", "--force", action="store_true", help="without a meaning here, for callers of Docker's")
+    options = parser.parse_args(arguments)
+
+    from shepherd.runtime.containers import networking
+
+    networking.disconnect(_container(options.container), options.network)
+    return 0
+
+
+def _container(word):
+    from shepherd.runtime.containers import record as records
+    from shepherd.runtime.containers.folders import Folders
+
+    return records.find(Folders(), word)
+
+
 def _rm(parser, arguments):
     """Take networks away that no container is on."""
     parser.add_argument("networks", metavar="NETWORK", nargs="+")
@@ -162,4 +199,14 @@ def _prune(parser, arguments):
     return 0
 
 
-VERBS = {"create": _create, "ls": _ls, "list": _ls, "inspect": _inspect, "rm": _rm, "remove": _rm, "prune": _prune}
+VERBS = {
+    "connect": _connect,
+    "create": _create,
+    "disconnect": _disconnect,
+    "inspect": _inspect,
+    "list": _ls,
+    "ls": _ls,
+    "prune": _prune,
+    "remove": _rm,
+    "rm": _rm,
+}

@@ -160,5 +160,13 @@ def _network(record, found):
         }
         shown.setdefault("IPAddress", one.get("address") or "")
     if not shown["Networks"]:
-        shown["Networks"][record.host["NetworkMode"]] = {}
+        shown["Networks"] = {name: {} for name in _declared(record)}
     return shown
+
+
+def _declared(record):
+    """The names of the networks that it is to be on."""
+    asked = (record.config.get("Networking") or {}).get("network")
+    if not record.is_attached or asked is None:
+        return [record.host["NetworkMode"]]
+    return [asked] if isinstance(asked, str) else asked

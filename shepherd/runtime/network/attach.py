@@ -7,7 +7,8 @@
 
 Options, all of which may be left out: "network" ("bridge", "none", "host", "container:ID" or a list of networks'
 names), "ports" (words of `-p`), "aliases", "hostname", "add_hosts", "dns", "dns_search", "dns_options"; "ip", "ip6" and
-"mac" on the first network; "read_only": the files cannot be written to.
+"mac" on the first network; "connected": for each network that was named by `network connect`, or beside one, its own
+"aliases", "ip", "ip6" and "mac"; "read_only": the files cannot be written to.
 """
 
 import os
@@ -125,20 +126,20 @@ def _plug_in(kept, record, found, options):
             raise RuntimeFailure("process %d is in the network namespace of the host" % record["pid"])
         with Netlink() as netlink, Netlink(namespace) as inside:
             bridge.prepare(namespace, inside)
-            plugs = [_plug(kept, one, number, options) for number, one in enumerate(found)]
-            for plug in plugs:
-                record["networks"][plug.record["name"]] = plug.shown
+            plugs = [plug(kept, one, number, options) for number, one in enumerate(found)]
+            for one in plugs:
+                record["networks"][one.record["name"]] = one.shown
             kept.save_container(record)  # from here on it can be found and undone
-            for plug in plugs:
-                for address in (plug.shown["address"], plug.shown.get("address6")):
+            for one in plugs:
+                for address in (one.shown["address"], one.shown.get("address6")):
                     if address:
-                        kept.lease(plug.record["name"], address, record["container"])
+                        kept.lease(one.record["name"], address, record["container"])
             if plugs:
                 forwarding.apply(kept)
-            way_out = next((plug for plug in plugs if not plug.record["internal"]), None)
-            for plug in plugs:
-                index = bridge.ensure(kept, plug.record, netlink)
-                plug.connect(namespace, index, netlink, inside, plug is way_out)
+            way_out = next((one for one in plugs if not one.record["internal"]), None)
+            for one in plugs:
+                index = bridge.ensure(kept, one.record, netlink)
+                one.connect(namespace, index, netlink, inside, one is way_out)
     finally:
         os.close(namespace)
     if any(not one["internal"] for one in found):
@@ -149,13 +150,15 @@ def _plug_in(kept, record, found, options):
     neighbours.write(found)
 
 
-def _plug(kept, network, number, options):
+def plug(kept, network: dict, number: int, options: dict):
+    """A bridge.Plug for one of a container's networks, which becomes its `eth<number>`. Nothing is made."""
     from shepherd.runtime.network import bridge
 
-    asked = [options[key] for key in ("ip", "ip6") if options.get(key)] if number == 0 else []
+    given = joining.given_for(options, network["name"], number == 0)
+    asked = [given[key] for key in ("ip", "ip6") if given.get(key)]
     chosen = leases.choose(kept, network, asked, lambda: release.sweep(kept))
-    hardware = joining.hardware_of(options["mac"]) if options.get("mac") and number == 0 else None
-    known = list(options.get("aliases") or []) if network["name"] != networks.DEFAULT else []
+    hardware = joining.hardware_of(given["mac"]) if given.get("mac") else None
+    known = list(given.get("aliases") or []) if network["name"] != networks.DEFAULT else []
     return bridge.Plug(network, "eth%d" % number, chosen, hardware, known)
 
 

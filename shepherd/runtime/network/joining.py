@@ -10,7 +10,9 @@ class Mode:
     """What `network` asks for: `kind` is "none", "host", "container" or "bridge"."""
 
     def __init__(self, options: dict):
-        asked = options.get("network") or networks.DEFAULT
+        asked = options.get("network")
+        if asked is None or asked == "":  # an empty list is no network at all, all of them were disconnected
+            asked = networks.DEFAULT
         self.container = None
         self.networks = []
         if isinstance(asked, str) and asked.startswith("container:"):
@@ -51,21 +53,35 @@ def check(kept: records.Records, mode: Mode, name: str, options: dict) -> list:
     found = [networks.find(kept, one) for one in mode.networks]
     if len({one["id"] for one in found}) != len(found):
         raise RuntimeFailure("a network is named twice")
-    if wanted and (mode.kind == "none" or (found and all(one["internal"] for one in found))):
+    if wanted and (mode.kind == "none" or (mode.kind == "bridge" and all(one["internal"] for one in found))):
         raise RuntimeFailure("a port is published, and the container has no network that leads outside")
     if options.get("aliases") and mode.networks in ([], [networks.DEFAULT]):
         raise RuntimeFailure("--network-alias needs a network that was made with `network create`")
-    asked = [options[key] for key in ("ip", "ip6") if options.get(key)]
-    if asked and mode.kind != "bridge":
+    if (options.get("ip") or options.get("ip6")) and mode.kind != "bridge":
         raise RuntimeFailure("--ip needs a network of containers")
-    for text in asked:
-        family = addresses.parse(text)[0]
-        entry = networks.subnet(found[0], family)
-        if entry is None or addresses.parse(text) not in addresses.Subnet.parse(entry["subnet"]):
-            raise RuntimeFailure("%s is no address of network %s" % (text, found[0]["name"]))
+    for number, one in enumerate(found):
+        _check_given(given_for(options, one["name"], number == 0), one)
     if options.get("mac"):
         hardware_of(options["mac"])
     return found
+
+
+def _check_given(given, network):
+    for text in (given[key] for key in ("ip", "ip6") if given.get(key)):
+        entry = networks.subnet(network, addresses.parse(text)[0])
+        if entry is None or addresses.parse(text) not in addresses.Subnet.parse(entry["subnet"]):
+            raise RuntimeFailure("%s is no address of network %s" % (text, network["name"]))
+    for word in given.get("aliases") or []:
+        names.check(word, "name")
+
+
+def given_for(options: dict, network: str, first: bool) -> dict:
+    """What the options say of one network: "aliases", "ip", "ip6" and "mac", as far as they say it."""
+    connected = options.get("connected") or {}
+    if network in connected:
+        return connected[network]
+    names = ("ip", "ip6", "mac", "aliases") if first else ("aliases",)
+    return {name: options[name] for name in names if options.get(name)}
 
 
 def hardware_of(text: str) -> bytes:

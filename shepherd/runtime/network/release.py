@@ -16,27 +16,34 @@ def release(kept: records.Records, container_id: str) -> None:
     if record is None:
         return
     if record["forwarder"]:
-        _end(record["forwarder"])
+        end(record["forwarder"])
     found = []
     if record["networks"]:
         from shepherd.runtime.linux.netlink import Netlink
-        from shepherd.runtime.network import bridge
 
         with Netlink() as netlink:
             for name, shown in record["networks"].items():
-                network = kept.network(name)
-                if network is not None and network["id"] != shown["network"]:
-                    network = None  # another one of that name by now
-                held = _held(kept, name, shown, container_id) if network is not None else []
-                bridge.unplug(network, shown["link"], held, netlink)
-                for address in held:
-                    kept.free(name, address, container_id)
+                network = unplug_one(kept, container_id, name, shown, netlink)
                 if network is not None:
                     found.append(network)
     hosts.Neighbours(kept, {container_id: None}).write(found)
     kept.remove_container(container_id)
     if any(networks.is_translated(one) for one in found):
         forwarding.apply(kept)
+
+
+def unplug_one(kept: records.Records, container_id: str, name: str, shown: dict, netlink):
+    """Take away the cable to one network, and its addresses: the network's record, None where that is gone."""
+    from shepherd.runtime.network import bridge
+
+    network = kept.network(name)
+    if network is not None and network["id"] != shown["network"]:
+        network = None  # another one of that name by now
+    held = _held(kept, name, shown, container_id) if network is not None else []
+    bridge.unplug(network, shown["link"], held, netlink)
+    for address in held:
+        kept.free(name, address, container_id)
+    return network
 
 
 def unplug(record: dict) -> None:
@@ -55,8 +62,8 @@ def _held(kept, name, shown, container_id):
     return [address for address in named if kept.holder(name, address) in ("", container_id)]
 
 
-def _end(process):
-    """End the forwarder, and wait for that: its ports are to be free."""
+def end(process: dict) -> None:
+    """End a forwarder, and wait for that: its ports are to be free."""
     if not records.alive(process):
         return
     state.kill_process(process)
