@@ -25,11 +25,15 @@ def mount(record, running: str) -> str:
     files.make_folder(place)
     if record.config.get("Flat"):  # no overlay can be mounted here: all of its image was unpacked for it
         return record.path("flat")
-    from shepherd.runtime.images import rootfs
+    from shepherd.runtime.images import rootfs, trees
 
+    brief = bool(record.host.get("AutoRemove"))
+    if brief and os.path.exists(record.path("work") + "/work/incompat"):
+        trees.remove(record.path("work"))  # it has been mounted before, by a start or by cp
     for name in ("upper", "work"):
         files.make_folder(record.path(name))
-    rootfs.mount("shepherd-" + record.id[:12], layers(record), place, record.path("upper"), record.path("work"))
+    above = record.path("upper"), record.path("work")
+    rootfs.mount("shepherd-" + record.id[:12], layers(record), place, *above, brief=brief)
     return place
 
 

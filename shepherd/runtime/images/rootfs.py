@@ -18,12 +18,13 @@ from shepherd.runtime.linux.syscalls import MS_NODEV, MS_RELATIME
 _SAFE = ("redirect_dir=nofollow", "index=off", "metacopy=off")
 
 
-def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_NODEV | MS_RELATIME, form=None):
+def mount(name, layers: list, target: str, upper: str, work: str, flags=MS_NODEV | MS_RELATIME, form=None, brief=False):
     """Mount the folders `layers` (from the lowest up) at `target`, with what is written going into `upper`.
 
     `work` is an empty folder on the file system of `upper`; `name` is shown as the source in /proc/PID/mountinfo.
-    `form` is that of the layers' marks (layers.overlay_form); None: as this process would have made them. Raises
-    RuntimeFailure.
+    `form` is that of the layers' marks (layers.overlay_form); None: as this process would have made them. What is
+    written is `brief` if it is thrown away afterwards: the kernel does not put all of the file system on the disk then
+    when this is unmounted, and does not mount the two folders again. Raises RuntimeFailure.
     """
     form = form or ("user" if user_namespace.confined() else "trusted")
     safe = list(_SAFE) + (["userxattr"] if form == "user" else [])
@@ -31,13 +32,16 @@ def mount(name: str, layers: list, target: str, upper: str, work: str, flags=MS_
     try:
         for path in [upper, work] + _highest_first(layers):
             opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
-        try:
-            _mount(name, target, flags, opened, safe)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            safe.remove("metacopy=off")  # Linux before 4.19 has no such thing to switch off
-            _mount(name, target, flags, opened, safe)
+        # volatile is there since Linux 5.10, and metacopy, to be switched off, since 4.19
+        attempts = [safe + ["volatile"]] if brief else []
+        attempts += [safe, [word for word in safe if word != "metacopy=off"]]
+        for words in attempts:
+            try:
+                _mount(name, target, flags, opened, words)
+                break
+            except OSError as error:
+                if error.errno != errno.EINVAL or words is attempts[-1]:
+                    raise
     except OSError as error:
         raise RuntimeFailure(
             "cannot mount the %d layers of %s as an overlay: %s" % (len(layers), name, os.strerror(error.errno or 0)),

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -460,3 +461,17 @@ def test_a_network(runtime):
     assert done.returncode == 0, done
     served, published = "served\n" * 3, "80/tcp -> 127.0.0.1:8123\n127.0.0.1:8123->80/tcp\n"
     assert done.stdout == served + published + "1\n"
+
+
+def test_what_is_thrown_away_afterwards_is_not_put_on_the_disk_first(runtime):
+    """An overlay syncs all of the file system that it is on when it is unmounted, unless it is volatile."""
+    runtime.do("create", "--rm", "--network", "none", "--name", "brief", "box:1", "sh", "-c", "cat /new; sleep 1000")
+    runtime.do("cp", str(Path(__file__)), "brief:/new")  # mounted once before it starts, which may be done once only
+    runtime.do("start", "brief")
+    pid = runtime.inspect("brief")["State"]["Pid"]
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (5, 10):
+        assert "volatile" in Path(f"/proc/{pid}/mounts").read_text().splitlines()[0]
+    runtime.until(lambda: "thrown_away" in runtime.do("logs", "brief"))
+    runtime.start("lasting", "box:1", "sleep", "1000")
+    pid = runtime.inspect("lasting")["State"]["Pid"]
+    assert "volatile" not in Path(f"/proc/{pid}/mounts").read_text().splitlines()[0]
