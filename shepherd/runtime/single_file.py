@@ -20,6 +20,16 @@ _MAIN = b"""import os, sys
 sys.path[0] = os.path.realpath(sys.path[0])
 import shepherd.runtime.__main__
 """
+# The start of what is installed. Its folder is in sys.path, too, for whoever is upgraded to another Python
+_START = b"""import sys
+sys.path.insert(0, %s)
+import together
+try:
+    sys.meta_path.insert(0, together.Together(sys.path[0]))
+except (ImportError, OSError):
+    pass
+import shepherd.runtime.__main__
+"""
 _FIRST = b'"""Shepherd: the container runtime."""\n'
 
 
@@ -111,6 +121,8 @@ def _unpack(files, python, place):
     import compileall
     import shutil
 
+    from shepherd.runtime import together
+
     beside = "%s.%d" % (place, os.getpid())
     try:
         for name in sorted(files):
@@ -118,9 +130,13 @@ def _unpack(files, python, place):
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             if name != "__main__.py":
                 write(path, files[name], 0o644)
-        start = "import sys\nsys.path.insert(0, %r)\nimport shepherd.runtime.__main__\n" % os.path.abspath(place)
-        write(os.path.join(beside, COMMAND), _first_line(python) + start.encode("utf-8"))
+        write(os.path.join(beside, "together.py"), files["shepherd/runtime/together.py"], 0o644)
+        write(
+            os.path.join(beside, COMMAND), _first_line(python) + _START % repr(os.path.abspath(place)).encode("utf-8")
+        )
         compileall.compile_dir(beside, ddir=place, quiet=2, force=True)
+        names = [name for name in sorted(files) if name != "__main__.py"]
+        write(os.path.join(beside, together.FILE), together.content(beside, names), 0o644)
         os.rename(beside, place)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)

@@ -47,9 +47,29 @@ def test_it_runs_and_installs_itself(packed, tmp_path, python):
     place = Path(done.stdout.strip())
     assert command.resolve() == place / "shepherd-runtime"
     assert place.stat().st_mode & 0o777 == 0o755
-    # nothing is compiled at a start: each source has its bytecode, which this Python takes
+    # nothing is compiled at a start, and nothing looked for: the bytecode of all modules is in one file
     looked = run(python, "-IS", "-v", str(command), "features").stderr
-    assert "matches" in looked and "wrote" not in looked
+    assert "import 'shepherd.runtime.cli' # <together.Together" in looked and "wrote" not in looked
+    assert f"{place}/shepherd" not in looked.replace(f"code object from '{place}", "")
+    # a machine that has another Python now takes the sources
+    (place / "bytecode").write_bytes(b"none" + (place / "bytecode").read_bytes()[4:])
+    assert run(str(command), "features").stdout == direct.stdout
+    (place / "bytecode").unlink()
+    assert run(str(command), "features").stdout == direct.stdout
+
+
+def test_no_file_in_a_container_is_taken_for_the_bytecode(packed, tmp_path):
+    """Inside, the path of the installed runtime leads to what the image has there."""
+    place = single_file.install(str(tmp_path))
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import together\n"
+        "sys.meta_path.insert(0, together.Together(sys.argv[1]))\n"
+        "from shepherd.runtime.bundle import stage\n"
+        "stage._forget_modules()\n"
+        "import shepherd.runtime.bundle.create\n"
+    )
+    done = run(sys.executable, "-IS", "-c", program, place)
+    assert "No module named 'shepherd.runtime.bundle.create'" in done.stderr
 
 
 def test_another_version_leaves_the_one_that_runs(packed, tmp_path, monkeypatch):

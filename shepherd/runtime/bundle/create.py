@@ -15,6 +15,7 @@ from shepherd.runtime.bundle.config import namespaces
 from shepherd.runtime.bundle.init import Init
 from shepherd.runtime.bundle.process import Process
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import moves
 
 
 class Request:
@@ -86,6 +87,7 @@ def create(request: Request, start: bool = False):
         raise RuntimeFailure("/process/terminal: needs --console-socket")
     if request.console_socket and not config["process"].get("terminal"):
         raise RuntimeFailure("--console-socket: is only for a process with a terminal (/process/terminal)")
+    moves.expect()
     process = Process(config["process"], config["linux"].get("seccomp"))
     wanted = namespaces(config)
     group = groups.choose(request)
@@ -161,17 +163,22 @@ class _Creation:
             record["unit"] = self.group.unit
         container = self.container = self.claim.publish(record)
         self._make_group()
-        self.ours.say(b"grouped")
-        self._expect(b"ready")
         said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
-        hooks.run(config, "prestart", said)
-        hooks.run(config, "createRuntime", said)
-        self.ours.say(b"go" + said.encode("ascii"))
+        hooked = bool(config.get("hooks"))
+        self.ours.say(b"grouped")
+        if not hooked:  # nothing happens in between: it need not wait
+            self.ours.say(b"go" + said.encode("ascii"))
+        self._expect(b"ready")
+        if hooked:
+            hooks.run(config, "prestart", said)
+            hooks.run(config, "createRuntime", said)
+            self.ours.say(b"go" + said.encode("ascii"))
+        record["ready"] = True
+        container.prepare()
         self._expect(b"created")
         if request.pid_file:
             write_pid_file(request.pid_file, self.pid)
-        record["ready"] = True
-        container.save()
+        container.commit()
         self.ours.say(b"start" if start else b"wait")
         if start:
             self._started()

@@ -19,7 +19,7 @@ def _path(path, name):
     """Below each hierarchy; a relative path, or none, is below a group of ours."""
     if path.startswith("/"):
         return os.path.normpath(path).strip("/")
-    path = os.path.join("shepherd", path or name)
+    path = os.path.join(cgroups.TOP, path or name)
     return os.path.join(_given(), path) if os.geteuid() != 0 else path
 
 
@@ -34,7 +34,7 @@ def _found(config):
 
 def parent() -> str:
     """The path of the group below which the runtime's own containers have theirs."""
-    return os.path.join(delegated() or "", "shepherd") if user_namespace.of_user() else "shepherd"
+    return os.path.join(delegated() or "", cgroups.TOP) if user_namespace.of_user() else cgroups.TOP
 
 
 def at(path: str):

@@ -38,12 +38,18 @@ class Init:
         self._name()
         self._set_parameters()
         self.rootfs.build(self._join_group)
-        self._join_group()
         slave = self._make_terminal() if self.config["process"].get("terminal") else None
+        # nobody who could write somewhere comes in between
+        early = not self.config.get("hooks") and not self.rootfs.covers_groups()
+        if early:
+            self.rootfs.protect()
+        self._join_group()
+        self.rootfs.mount_groups()
         self.ends.say(b"ready")
         self.state = self._awaited(b"go")
         hooks.run(self.config, "createContainer", self.state.decode("ascii"))
-        self.rootfs.protect()
+        if not early:
+            self.rootfs.protect()
         if self.request.no_pivot:
             self.rootfs.enter_moving()
         else:

@@ -68,6 +68,7 @@ class Process:
         given = self.process.get("capabilities") or {}
         from shepherd.runtime.linux import capabilities
 
+        capabilities.last()  # from here on it is known
         try:
             return [capabilities.numbers(given.get(name) or []) for name in _SETS]
         except RuntimeFailure as error:

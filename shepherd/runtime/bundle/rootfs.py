@@ -32,25 +32,26 @@ class Rootfs:
         self.own = own
         self.root = -1
         self._late = []  # what becomes read-only when everything is in it
+        self._groups = None  # where the control groups come, and how
 
     def build(self, before_groups) -> None:
         """All mounts and devices; `before_groups()` is called where control groups are about to be mounted.
 
-        Raises OSError or RuntimeFailure.
+        Where they are the last mount, as everybody has it, their places are made, and `mount_groups` is still to be
+        called: to put the process into its group takes the longest of all. Raises OSError or RuntimeFailure.
         """
         linux = self.config["linux"]
         self._open_root(linux.get("rootfsPropagation") or "")
         table = self.config.get("mounts") or []
         for number, mount in enumerate(table):
-            if mount.get("type") == "cgroup":
+            if mount.get("type") == "cgroup" and number + 1 < len(table):
                 before_groups()
-            try:
+            with _Named(number, mount):
                 self._mount(number, mount)
-            except OSError as error:
-                what = mount.get("source") or mount.get("type") or "mount"
-                raise RuntimeFailure(
-                    "/mounts/%d: cannot mount %s at %s: %s" % (number, what, mount["destination"], error.strerror)
-                ) from None
+                if self._groups and number + 1 < len(table):
+                    self.mount_groups()
+            # the grace period that the move waits for ends sooner where processors are seen to do something else
+            os.sched_yield()
         if not any(mount["destination"].rstrip("/") == "/dev" and _is_bind(mount) for mount in table):
             self._make_default_devices()
         for number, device in enumerate(linux.get("devices") or []):
@@ -62,6 +63,28 @@ class Rootfs:
                 raise RuntimeFailure(
                     "/linux/devices/%d: cannot make %s: %s" % (number, device["path"], error.strerror)
                 ) from None
+
+    def mount_groups(self) -> None:
+        """What `build` has left to do, if anything, now that the process is in its group."""
+        if self._groups is None:
+            return
+        number, chosen, places = self._groups
+        self._groups = None
+        with _Named(number, self.config["mounts"][number]):
+            for hierarchy, place in places:
+                try:
+                    self._mount_group(hierarchy, place, chosen)
+                finally:
+                    os.close(place)
+
+    def covers_groups(self) -> bool:
+        """Whether `protect` has something to do where control groups are."""
+        linux = self.config["linux"]
+        if self._groups is None:
+            return False
+        target = os.path.normpath(self.config["mounts"][self._groups[0]]["destination"])
+        hidden = (linux.get("readonlyPaths") or []) + (linux.get("maskedPaths") or [])
+        return any((os.path.normpath(path) + "/").startswith(target + "/") for path in hidden)
 
     def protect(self) -> None:
         """What hides or keeps from writing; after everything that still has to be written."""
@@ -119,7 +142,7 @@ class Rootfs:
         if chosen.bind or kind == "bind":
             self._bind(number, mount, chosen)
         elif kind == "cgroup":
-            self._mount_groups(target, chosen)
+            self._groups = (number, chosen, self._make_groups(target, chosen))
         elif chosen.remount:
             place = paths.open_inside(self.root, target)
             try:
@@ -240,8 +263,8 @@ class Rootfs:
         finally:
             os.close(place)
 
-    def _mount_groups(self, target, chosen):
-        """The control groups, laid out as on this machine; without a namespace of them, only the container's own."""
+    def _make_groups(self, target, chosen):
+        """The places of the control groups, laid out as on this machine: a list of (hierarchy, descriptor)."""
         from shepherd.runtime.linux import cgroups
 
         # not those in what was shown of the machine's /sys (_mount_kernel)
@@ -249,31 +272,28 @@ class Rootfs:
         top = self._folder(target, False)
         try:
             if [kind for _path, kind, _names in found] == ["cgroup2"]:
-                self._mount_group(found[0], top, chosen)
-                return
+                return [(found[0], os.dup(top))]
             syscalls.mount("tmpfs", shown(top), "tmpfs", chosen.flags & ~syscalls.MS_RDONLY, "mode=755")
         finally:
             os.close(top)
-        for hierarchy in found:
-            place = paths.make_folder(self.root, os.path.join(target, os.path.basename(hierarchy[0])))
-            try:
-                self._mount_group(hierarchy, place, chosen)
-            finally:
-                os.close(place)
-        for path, _kind, names in found:
-            for name in names if len(names) > 1 else []:  # cpu -> cpu,cpuacct, as distributions have it
-                if name != os.path.basename(path) and not name.startswith("name="):
-                    above = paths.make_folder(self.root, target)
-                    try:
-                        os.symlink(os.path.basename(path), name, dir_fd=above)
-                    except FileExistsError:
-                        pass
-                    finally:
-                        os.close(above)
+        above = paths.make_folder(self.root, target)
+        try:
+            places = [(one, paths.make_folder(above, os.path.basename(one[0]))) for one in found]
+            for path, _kind, names in found:
+                for name in names if len(names) > 1 else []:  # cpu -> cpu,cpuacct, as distributions have it
+                    if name != os.path.basename(path) and not name.startswith("name="):
+                        try:
+                            os.symlink(os.path.basename(path), name, dir_fd=above)
+                        except FileExistsError:
+                            pass
+        finally:
+            os.close(above)
         if chosen.flags & syscalls.MS_RDONLY:
             self._change(target, syscalls.MOUNT_ATTR_RDONLY, 0)
+        return places
 
     def _mount_group(self, hierarchy, place, chosen):
+        """One of them; without a namespace of them, only the container's own."""
         path, kind, names = hierarchy
         if "cgroup" in self.own and kind == "cgroup2":
             syscalls.mount("cgroup2", shown(place), "cgroup2", chosen.flags)
@@ -397,6 +417,25 @@ class Rootfs:
                     os.close(null)
         finally:
             os.close(place)
+
+
+class _Named:
+    """What fails inside is said of this mount."""
+
+    def __init__(self, number, mount):
+        self._number = number
+        self._mount = mount
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, OSError):
+            mount = self._mount
+            what = mount.get("source") or mount.get("type") or "mount"
+            raise RuntimeFailure(
+                "/mounts/%d: cannot mount %s at %s: %s" % (self._number, what, mount["destination"], error.strerror)
+            ) from None
 
 
 def open_null() -> int:

@@ -58,14 +58,18 @@ class Channel:
     def hear(self) -> bytes:
         """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of."""
         try:
-            data = self._end.recv(1 << 18)
+            data = self._receive()
         except ConnectionResetError:  # it has closed without having read all; what it said before comes after that
-            data = self._end.recv(1 << 18)
+            data = self._receive()
         if data[:1] == b"E":
             raise RuntimeFailure(data[1:].decode("utf-8", "replace"))
         if len(data) == 8 and data[7] == 0xFF:  # the launcher's: the result of execve(2)
             raise RuntimeFailure("exec: %s" % os.strerror(-int.from_bytes(data, "little", signed=True)))
         return data
+
+    def _receive(self):
+        """First how long it is: room for the longest there may be takes longer to get than the packet."""
+        return self._end.recv(self._end.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC))
 
     def complain(self, error: BaseException) -> None:
         """Say what went wrong."""
@@ -165,7 +169,8 @@ def reset_signals() -> None:
     """As a program expects them that was started by nobody in particular."""
     for number in range(1, signal.NSIG):
         try:
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) != signal.SIG_DFL:
+                signal.signal(number, signal.SIG_DFL)
         except (OSError, ValueError):
             pass  # not to be caught, or the C library's own
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -175,6 +180,8 @@ def _forget_modules():
     """What is not imported yet would be looked for in the container's files: it is not to be found at all."""
     _KEPT.append(sys.path_importer_cache)  # to take it apart would cost a millisecond
     sys.path, sys.path_hooks, sys.path_importer_cache = [], [], {}
+    known = ("BuiltinImporter", "FrozenImporter")  # and not single_file's, which knows a path of the machine
+    sys.meta_path = [one for one in sys.meta_path if getattr(one, "__name__", "") in known]
 
 
 _KEPT = []

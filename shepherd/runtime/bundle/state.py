@@ -84,7 +84,16 @@ class Container:
 
     def save(self) -> None:
         """Write the record."""
-        write(os.path.join(self.folder, "state.json"), document.dumps(self.record))
+        self.prepare()
+        self.commit()
+
+    def prepare(self) -> None:
+        """Write it beside the one that holds: `commit` puts it in its place."""
+        self._beside = _write_beside(os.path.join(self.folder, "state.json"), document.dumps(self.record))
+
+    def commit(self) -> None:
+        """Let what was prepared hold."""
+        os.rename(self._beside, os.path.join(self.folder, "state.json"))
 
     def status(self) -> str:
         """creating, created, running, paused or stopped."""
@@ -240,11 +249,15 @@ def sweep(root: str) -> None:
 
 def write(path: str, text: str) -> None:
     """Write a file of ours (mode 0600) so that readers see the old or the new."""
+    os.rename(_write_beside(path, text), path)
+
+
+def _write_beside(path, text):
     beside = "%s.%d" % (path, os.getpid())
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w") as file:
         file.write(text)
-    os.rename(beside, path)
+    return beside
 
 
 def start_time(pid: int) -> int:

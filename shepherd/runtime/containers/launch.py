@@ -126,9 +126,9 @@ def warm() -> None:
     For a process that has imported little else and is about to end: what it has in memory they keep. Everything that
     a start needs is imported now, once for all of them.
     """
-    from shepherd.runtime.linux import cgroups
+    from shepherd.runtime.linux import moves
 
-    cgroups.expect_moves()  # while the rest is imported
+    moves.expect()  # while the rest is imported
     from shepherd.runtime.bundle import config, create, lifecycle
     from shepherd.runtime.containers import filters, monitor, starting
     from shepherd.runtime.images import rootfs

@@ -294,7 +294,11 @@ def _mounts(record, given, plan):
     taken = {one["destination"] for one in user}
     table = [one for one in table + own if one["destination"] not in taken or one["destination"] == "/dev"]
     # what lies below another mount comes after it
-    return table + sorted(user, key=lambda one: one["destination"].count("/") if one["destination"] != "/" else 0)
+    table += sorted(user, key=lambda one: one["destination"].count("/") if one["destination"] != "/" else 0)
+    if not any(one["destination"] == "/" or (one["destination"] + "/").startswith("/sys/") for one in user):
+        # control groups last: all else is made while the kernel moves the process into its own
+        table.sort(key=lambda one: one["type"] == "cgroup")
+    return table
 
 
 def _mount(one):

@@ -11,13 +11,13 @@ from shepherd.runtime.bundle import document
 from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import root, specification, users
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import cgroups, paths, syscalls
+from shepherd.runtime.linux import moves, paths, syscalls
 
 
 def report(record, running: str, console, writer: int) -> None:
     """Start the container, and write to a descriptor what came of it: {"pid", "began"} or {"error", "code"}."""
     try:
-        cgroups.expect_moves()  # while the rest is imported
+        moves.expect()  # while the rest is imported
         result = start(record, running, console)
     except RuntimeFailure as error:
         result = {"error": error.message, "code": code_of(error.message)}

@@ -37,8 +37,13 @@ def numbers(names: list) -> set:
 
 def last() -> int:
     """The highest number that this kernel knows."""
-    with open("/proc/sys/kernel/cap_last_cap") as file:
-        return int(file.read())
+    if not _LAST:
+        with open("/proc/sys/kernel/cap_last_cap") as file:
+            _LAST.append(int(file.read()))
+    return _LAST[0]
+
+
+_LAST = []  # read once, while the machine's /proc is there
 
 
 def drop_bounding(keep: set, highest=None) -> None:

@@ -53,9 +53,9 @@ def main(words: list) -> int:
             raise RuntimeFailure("no such verb" if chosen.rest else "a verb is missing", "one of: " + ", ".join(VERBS))
         verb = chosen.rest[0]
         if verb in ("create", "run", "exec"):
-            from shepherd.runtime.linux import cgroups
+            from shepherd.runtime.linux import moves
 
-            cgroups.expect_moves()  # while the rest is imported
+            moves.expect()  # while the rest is imported
         module = __import__("shepherd.runtime.cli.oci." + verb, None, None, ["run"])
         return module.run(chosen, chosen.rest[1:])
     except options.Help as text:

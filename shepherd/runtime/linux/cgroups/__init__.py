@@ -5,7 +5,7 @@ a group is named by its path below each hierarchy. What is imported here is what
 rules, figures and systemd are imported where they are used.
 """
 
-from shepherd.runtime.linux.cgroups.folders import expect_moves, hierarchies, join, mounts, remove
-from shepherd.runtime.linux.cgroups.group import Group
+from shepherd.runtime.linux.cgroups.folders import hierarchies, join, mounts, remove
+from shepherd.runtime.linux.cgroups.group import TOP, Group
 
-__all__ = ["Group", "expect_moves", "hierarchies", "join", "mounts", "remove"]
+__all__ = ["TOP", "Group", "hierarchies", "join", "mounts", "remove"]

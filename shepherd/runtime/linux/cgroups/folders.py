@@ -4,30 +4,22 @@ import os
 import time
 
 from shepherd.runtime.linux.mounts import SHUT, Mount
+from shepherd.runtime.linux.moves import hierarchies
 
 BASE = "/sys/fs/cgroup"
 
 
-def hierarchies() -> list:
-    """What is mounted: a list of (mount point, kind, options), options being the controllers of version 1."""
-    found = []
-    with open("/proc/self/mounts") as file:
-        for line in file:
-            _source, target, kind, options = line.split()[:4]
-            if kind == "cgroup2":
-                found.append((target, kind, []))
-            elif kind == "cgroup":
-                found.append((target, kind, [word for word in options.split(",") if word not in _GENERIC]))
-    return found
-
-
-_GENERIC = {"rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xattr", "clone_children", "noprefix"}
-
-
 def read(*path: str) -> str:
     """What a file of a group says."""
-    with open(os.path.join(*path)) as file:
-        return file.read()
+    descriptor = os.open(os.path.join(*path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while True:
+            parts.append(os.read(descriptor, 1 << 14))
+            if not parts[-1]:
+                return b"".join(parts).decode()
+    finally:
+        os.close(descriptor)
 
 
 def write(path: str, text: str) -> None:
@@ -74,45 +66,18 @@ def join(path: str) -> None:
         write(os.path.join(hierarchy[0], path, "cgroup.procs"), "0")
 
 
-def expect_moves() -> None:
-    """Make the next move of a process between groups, soon after this, take a tenth of a millisecond and not seven.
-
-    The kernel lets a grace period of RCU pass before the first one and is ready for more for some time after
-    (percpu_rw_semaphore, cgroup_threadgroup_rwsem). This lets it pass while there are other things to do: a thread,
-    which only waits in the kernel, moves this process to the group where it is. What fails is left to the real move.
-    """
-    try:
-        with open("/proc/self/cgroup") as file:
-            number, names, path = file.readline().rstrip("\n").split(":", 2)
-        for target, kind, controllers in hierarchies():
-            if kind == "cgroup2" if number == "0" else set(names.split(",")) <= set(controllers):
-                import _thread
-
-                place = os.open(target + path.rstrip("/") + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-                _thread.start_new_thread(_move_to_where_it_is, (place,))
-                return
-    except (OSError, ValueError):
-        pass
-
-
-def _move_to_where_it_is(place):
-    try:
-        os.write(place, b"0")
-    except OSError:
-        pass
-    finally:
-        os.close(place)
-
-
 def _share_processors(target, path):
     """A group of version 1's cpuset takes no process before it has processors and memory nodes: those of its parent."""
-    above = ""
-    for part in parents(path) + [path]:
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            file = os.path.join(target, part, name)
-            if not read(file).strip():
-                write(file, read(target, above, name))
-        above = part
+    above = os.path.dirname(path)
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        file = os.path.join(target, path, name)
+        if read(file).strip():
+            continue
+        found = read(target, above, name)
+        if not found.strip():
+            _share_processors(target, above)
+            found = read(target, above, name)
+        write(file, found)
 
 
 def _delegate(target, path):

@@ -7,6 +7,7 @@ import time
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux.cgroups import folders
 
+TOP = "shepherd"  # the group that the runtime's own containers have theirs in
 _SIGKILL = 9
 _PATIENCE = 10.0  # seconds for the kernel to end or to stop processes
 
@@ -128,15 +129,21 @@ class Group:
 
     def remove(self) -> None:
         """End what is in it and take it away, with all groups below it. Raises RuntimeFailure where that fails."""
+        left = False
         for folder in self._folders():
             try:
                 os.rmdir(folder)
             except FileNotFoundError:
                 pass
             except OSError:
-                self.end()
-                break
+                if not left:
+                    self.end()
+                left = True
         ours = [path for path in folders.parents(self.path) if "shepherd" in path.split("/")]
+        # the one above all of ours stays: to make it again would take as long as all else of a container's groups
+        ours = [path for path in ours if path != TOP]
+        if not (left or ours):
+            return
         try:
             folders.remove(self.path, _PATIENCE, self.found, ours)
         except OSError as error:

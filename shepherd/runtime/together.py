@@ -1,0 +1,78 @@
+"""The modules of an installed runtime out of one file: to look for each by its name takes longer than to read it.
+
+`bytecode` lies beside the installed files: which Python it is for, how long its head is, a line for each module with
+its name, whether it is a package, where its code begins and how long that is; then the codes, as in .pyc files. This
+module is installed with no package around it, since whatever comes before it has to be looked for. Another Python than
+the one that wrote the file (on a machine that was upgraded) looks for the modules as ever: their sources lie there too.
+"""
+
+import posix
+import sys
+from _frozen_importlib import ModuleSpec
+from _frozen_importlib_external import MAGIC_NUMBER
+from marshal import loads
+
+FILE = "bytecode"
+
+
+class Together:
+    """A finder and loader of modules (importlib.abc).
+
+    The file is opened each time: who closes all descriptors closes this process's, too. What is found at its path is
+    only good on the machine: bundle/stage.py forgets this finder before it enters a container.
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+        start = self._read(8, 0)
+        if start[:4] != MAGIC_NUMBER:
+            raise ImportError("it was written by another Python")
+        self._begin = int.from_bytes(start[4:], "little")
+        self._places = {}
+        for line in self._read(self._begin - 8, 8).decode().split("\n"):
+            name, package, place, length = line.split(" ")
+            self._places[name] = (package == "1", int(place), int(length))
+
+    def _read(self, length, place):
+        descriptor = posix.open(self._folder + "/" + FILE, posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            return posix.pread(descriptor, length, place)
+        finally:
+            posix.close(descriptor)
+
+    def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - importlib's
+        """The module as importlib wants it; None where it is none of ours."""
+        found = self._places.get(name)
+        if found is None:
+            return None
+        base = self._folder + "/" + name.replace(".", "/")
+        spec = ModuleSpec(name, self, origin=base + ("/__init__.py" if found[0] else ".py"), is_package=found[0])
+        spec.has_location = True
+        if found[0]:
+            spec.submodule_search_locations.append(base)
+        return spec
+
+    def create_module(self, spec):
+        """As ever."""
+
+    def exec_module(self, module):
+        """Run its code."""
+        _package, place, length = self._places[module.__name__]
+        exec(loads(self._read(length, self._begin + place)), module.__dict__)
+
+
+def content(folder: str, names: list) -> bytes:
+    """What belongs into the file, for the .py files of `names` below the folder, which have been compiled there."""
+    from importlib.util import cache_from_source
+
+    lines, codes, place = [], [], 0
+    for name in names:
+        with open(cache_from_source(folder + "/" + name), "rb") as file:
+            code = file.read()[16 if sys.version_info >= (3, 7) else 12 :]  # behind the header (PEP 552)
+        module = name[:-3].replace("/", ".")
+        package = module.endswith(".__init__")
+        lines.append("%s %d %d %d" % (module[:-9] if package else module, package, place, len(code)))
+        codes.append(code)
+        place += len(code)
+    head = "\n".join(lines).encode()
+    return MAGIC_NUMBER + (8 + len(head)).to_bytes(4, "little") + head + b"".join(codes)
