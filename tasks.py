@@ -1,4 +1,4 @@
-"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv fmt`."""
+"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv bench-runtime`, `inv fmt`."""
 
 from __future__ import annotations
 
@@ -32,3 +32,9 @@ def test(c: Context, args: str = "") -> None:
 def bench(c: Context, args: str = "") -> None:
     """Times beside ansible-core, mitogen and pyinfra on local hosts."""
     c.run(f"python tests/bench/bench.py {args}")
+
+
+@task(name="bench-runtime", help={"args": "words for tests/bench/runtime/table.py, such as --only starts"})
+def bench_runtime(c: Context, args: str = "") -> None:
+    """Containers beside runc, crun, bubblewrap, podman, skopeo and umoci, as root."""
+    c.run(f"python tests/bench/runtime/table.py {args}")

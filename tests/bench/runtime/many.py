@@ -1,0 +1,74 @@
+"""What running containers take of memory, and how long it takes to start and to remove many."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rivals
+from place import Spent, show, spent
+
+if TYPE_CHECKING:
+    from place import Place
+
+
+def proportional(pid: int) -> float:
+    """MiB: what it has for itself, and its share of what it has with others (/proc/PID/smaps_rollup)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError
+
+
+def measure(place: Place, running: int, many: int) -> None:
+    """The memory of `running` containers, each way of starting them; the time for `many`."""
+    image = place.image()
+    names = [f"c{number}" for number in range(many)]
+    for name in names:
+        place.do("create", "--network", "none", "--name", name, image, "sleep", "1000")
+    try:
+        sizes = {}
+        place.do("start", *names[:running])
+        sizes["ours, started together"] = _monitors(place, names[:running])
+        place.do("rm", "-f", *names[:running])
+        for name in names[:running]:
+            place.do("run", "-d", "--network", "none", "--name", name, image, "sleep", "1000")
+        sizes["ours, each by a run of its own"] = _monitors(place, names[:running])
+        place.do("stop", "-t", "0", *names[:running])
+        if shutil.which("podman"):
+            podman = rivals.Podman(place)
+            for name in names[:running]:
+                podman.begin(name)
+            sizes["podman"] = [proportional(pid) for pid in podman.monitors()]
+            podman.close()
+        rows = [[name, f"{statistics.mean(one):.2f}", f"{max(one):.2f}"] for name, one in sizes.items()]
+        show(f"memory of the monitor of each of {running} running containers, in MiB", ["", "mean", "most"], rows)
+        times = {}
+        for verb, words in (("start", ["start"]), ("ps", ["ps"]), ("rm -f", ["rm", "-f"])):
+            argv = [place.command, *words, *(names if verb != "ps" else [])]
+            times[f"ours, {verb} of {many}"] = spent(argv, environment=place.environment())
+    finally:
+        place.do("rm", "-f", *place.do("ps", "-aq").split())
+    if shutil.which("runc"):
+        times[f"runc run --detach, {many} times"] = _runc(place, names)
+    rows = [[name, f"{wall / 1000:.2f}", f"{cost / 1000:.2f}"] for name, (wall, cost) in times.items()]
+    show("many containers, in seconds", ["", "wall", "cpu"], rows)
+
+
+def _monitors(place: Place, names: list[str]) -> list[float]:
+    from shepherd.runtime.containers.folders import Folders
+    from shepherd.runtime.containers.record import find
+
+    folders = Folders(str(place.folder / "root"), str(place.folder / "state"))
+    return [proportional(find(folders, name).monitor()) for name in names]
+
+
+def _runc(place: Place, names: list[str]) -> Spent:
+    """Containers without logs, without anybody who looks after them; one command each is all there is."""
+    script = "for name; do runc --root {0}/runc run --detach $name || exit 1; done"
+    took = spent(["sh", "-c", script.format(place.memory), "sh", *names], place.bundle)
+    script = "for name; do runc --root {0}/runc delete --force $name; done"
+    spent(["sh", "-c", script.format(place.memory), "sh", *names], place.bundle)
+    return took
