@@ -50,7 +50,9 @@ def measure(place: Place, running: int, many: int) -> None:
             argv = [place.command, *words, *(names if verb != "ps" else [])]
             times[f"ours, {verb} of {many}"] = spent(argv, environment=place.environment())
     finally:
-        place.do("rm", "-f", *place.do("ps", "-aq").split())
+        left = place.do("ps", "-aq").split()
+        if left:
+            place.do("rm", "-f", *left)
     if shutil.which("runc"):
         times[f"runc run --detach, {many} times"] = _runc(place, names)
     rows = [[name, f"{wall / 1000:.2f}", f"{cost / 1000:.2f}"] for name, (wall, cost) in times.items()]
