@@ -46,12 +46,17 @@ def build(options, store=None) -> dict:
         raise RuntimeFailure("an image that is yet to be built cannot be named by a digest")
     store = store or Store()
 
-    def work():
+    def work(cable=None):
         with store.lease() as lease:
-            return Build(options, store, lease).run(tags)
+            return Build(options, store, lease).run(tags, cable)
 
     try:
-        return worker.run(work)
+        if options.network in running.NETWORKS:
+            return worker.run(work)
+        from shepherd.runtime.build.cable import Cable
+
+        with Cable(store, prefix(store) + os.urandom(8).hex(), options.network) as cable:
+            return worker.run(lambda: work(cable))
     except worker.Died:
         clean_up(store)
         raise
@@ -86,7 +91,7 @@ class Build:
         self._trees = {}
         self._unused = set(options.arguments)
 
-    def run(self, tags):
+    def run(self, tags, cable):
         options = self.options
         clean_up(self.store)
         with Workspace(self.store, self.lease, self.epoch) as self.workspace:
@@ -94,7 +99,7 @@ class Build:
             self._context = found.tree
             self.file = containerfile.parse(found.containerfile, found.name)
             self._set_globals()
-            with running.Runner(self.workspace) as self.runner:
+            with running.Runner(self.workspace, cable) as self.runner:
                 last = self._stage(self.file.target(options.target))
             image = self._write(last)
         for name in sorted(self._unused - set(stages.PROXIES) - {"SOURCE_DATE_EPOCH"}):

@@ -1,6 +1,6 @@
 """A step's program, run as a container's: its own namespaces, Docker's capabilities and system calls, no devices.
 
-The network is `none` (interfaces of its own: loopback alone) or `host`.
+The network is `none` (interfaces of its own: loopback alone), `host`, or the build's cable to a network of containers.
 """
 
 import os
@@ -14,7 +14,7 @@ from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.linux.seccomp.profile import default_profile
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-NETWORKS = ("none", "host")
+NETWORKS = ("none", "host")  # that a step can ask for
 _HOSTS = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 _KINDS = ("pid", "ipc", "uts", "mount", "cgroup")
 
@@ -22,8 +22,9 @@ _KINDS = ("pid", "ipc", "uts", "mount", "cgroup")
 class Runner:
     """Runs the steps of one build in its Workspace. As a context."""
 
-    def __init__(self, workspace):
+    def __init__(self, workspace, cable=None):
         self._workspace = workspace
+        self._cable = cable
         self._network = -1
         self._count = 0
 
@@ -102,6 +103,8 @@ class Runner:
         linux["namespaces"] = [{"type": kind} for kind in _KINDS]
         if network == "none":
             linux["namespaces"].append({"type": "network", "path": "/proc/self/fd/%d" % self._empty_network()})
+        elif network != "host":
+            linux["namespaces"].append({"type": "network", "path": "/proc/self/fd/%d" % self._cable.namespace})
         linux["seccomp"] = default_profile(DEFAULT)
         linux["cgroupsPath"] = "/%s/%s" % (groups.parent(), name)
         if user_namespace.of_user():
@@ -110,6 +113,8 @@ class Runner:
 
     def _names(self, network):
         """Files by which names are found, mounted, since they are this build's and not the image's."""
+        if network not in NETWORKS:
+            return self._cable.mounts
         place = os.path.join(self._workspace.path, "hosts")
         if not os.path.exists(place):
             with open(place, "w") as file:

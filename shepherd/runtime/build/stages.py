@@ -242,7 +242,11 @@ class StageBuild:
                     code = build.runner.run(change.path, process, table, network, self._step.output)
                     self._step.output(b"")
                     if code:
-                        hint = "steps have no network unless asked: --network host" if network == "none" else None
+                        hint = (
+                            "steps have no network unless asked: --network bridge or --network host"
+                            if network == "none"
+                            else None
+                        )
                         raise Wrong("the command ended with exit code %d" % code, None, hint)
                     return change.commit()
 
@@ -252,7 +256,9 @@ class StageBuild:
 
     def _network(self, instruction):
         asked = self._option(instruction, "network")
-        network = self.build.network if asked in (None, "default") else asked
+        if asked in (None, "default"):
+            return self.build.network
+        network = asked
         if network not in running.NETWORKS:
             raise Wrong("there is no network %s for a step" % network, network, "one of: none, host, default")
         if network == "host" and not self.build.host_network:

@@ -20,7 +20,12 @@ def run(arguments: list) -> int:
     parser.add_argument("--no-cache", action="store_true", help="take nothing from earlier builds")
     parser.add_argument("--pull", action="store_true", help="ask the registries for bases that are here, too")
     parser.add_argument("--secret", metavar="id=NAME,src=FILE|env=NAME", action="append", default=[], help="for a step")
-    parser.add_argument("--network", metavar="none|host", default="none", help="of steps; none is the default")
+    parser.add_argument(
+        "--network",
+        metavar="none|host|NETWORK",
+        default="none",
+        help="of steps: none, or bridge, a network's name, host",
+    )
     parser.add_argument("--allow", metavar="network.host", action="append", default=[], help="what a step may ask for")
     parser.add_argument("--iidfile", metavar="FILE", help="write the image's id there")
     parser.add_argument("--progress", metavar="plain|quiet", default="plain", help="how progress is shown")
@@ -57,13 +62,15 @@ def _options(options, builder):
             raise RuntimeFailure("--label has the form NAME=VALUE")
         asked.labels[name] = value
     if options.network not in ("none", "host", "default"):
-        raise RuntimeFailure("--network is none or host")
+        from shepherd.runtime.network import networks, records
+
+        networks.find(records.Records(), options.network)
     unknown = set(options.allow) - {"network.host"}
     if unknown:
         raise RuntimeFailure("--allow: only network.host can be given to steps")
     if options.progress not in ("plain", "quiet", "auto", "tty"):
         raise RuntimeFailure("--progress is plain or quiet")
-    asked.network = "host" if options.network == "host" else "none"
+    asked.network = "none" if options.network == "default" else options.network
     asked.host_network = bool(options.allow)
     asked.cache, asked.pull = not options.no_cache, options.pull
     asked.secrets = dict(builder.secret_of(text) for text in options.secret)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from places import CLIENT
 
 for folder in ("images", "containers"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
@@ -141,3 +144,36 @@ def test_what_cannot_be_changes_nothing(host, run):
     for words, said in WRONG:
         assert said in run("network", *words, status=1), words
     assert (run("inspect", "box"), [name for name in host.interfaces() if name.startswith("veth")]) == before
+
+
+def test_steps_of_a_build_reach_what_containers_reach(host, run, tmp_path):
+    """`build --network bridge`: a way out, names, and nothing left of it, nor of a build that was killed."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Containerfile").write_text(
+        "FROM box:1\n"
+        "RUN ip addr show eth0 && ip route > /routes && grep -q build /etc/hosts && test -s /etc/resolv.conf\n"
+        f"RUN wget -qO /fetched http://{CLIENT}/\n"
+        "RUN --network=none ! ip addr show eth0\n"
+    )
+    with host.client.listen(80) as listener, threaded(lambda: answer(listener)):
+        run("build", "--network", "bridge", "-t", "built:1", str(tmp_path / "context"))
+    assert run("run", "--rm", "--network", "none", "built:1", "cat", "/fetched") == "from outside\n"
+    assert "default via" in run("run", "--rm", "--network", "none", "built:1", "cat", "/routes")
+    assert [name for name in host.interfaces() if name.startswith("veth")] == []
+    assert json.loads(run("network", "inspect", "bridge"))[0]["Containers"] == {}
+    assert "no such network: 'nowhere'" in run("build", "--network", "nowhere", str(tmp_path / "context"), status=1)
+
+
+def answer(listener: socket.socket) -> None:
+    end, _address = listener.accept()
+    with end:
+        end.recv(4096)
+        end.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\r\nfrom outside\n")
+
+
+@contextmanager
+def threaded(work: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
