@@ -31,6 +31,8 @@ class Rootfs:
         self.trees = trees
         self.own = own
         self.root = -1
+        if any("tmpcopyup" in (mount.get("options") or ()) for mount in config.get("mounts") or []):
+            __import__("shepherd.runtime.linux.attributes")  # while there is something to import from
         self._late = []  # what becomes read-only when everything is in it
         self._groups = None  # where the control groups come, and how
 

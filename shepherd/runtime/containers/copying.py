@@ -9,7 +9,7 @@ import os
 import stat
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import paths
+from shepherd.runtime.linux import attributes, paths
 
 _DEEPEST = 512
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -131,7 +131,7 @@ def _copy(folder, name, into, called, owners, depth):
             below = os.open(called, _FOLDER, dir_fd=into)  # fails where it is no folder, or a link
             try:
                 _fill(inner, below, owners, depth + 1)
-                _finish(below, os.fstat(inner), owners)
+                _finish(inner, below, os.fstat(inner), owners)
             finally:
                 os.close(below)
         finally:
@@ -150,7 +150,7 @@ def _copy(folder, name, into, called, owners, depth):
             try:
                 while os.sendfile(made, source, None, 1 << 30):
                     pass
-                _finish(made, found, owners)
+                _finish(source, made, found, owners)
             finally:
                 os.close(made)
         finally:
@@ -181,9 +181,10 @@ def _make_room(into, called):
         raise OSError(errno.EISDIR, "there is a folder of the name %s" % called) from None
 
 
-def _finish(descriptor, found, owners):
-    """Mode and times; no setuid or setgid program comes to the machine with another owner."""
+def _finish(source, descriptor, found, owners):
+    """Mode, attributes and times; no setuid, setgid or capable program comes to the machine with another owner."""
     if owners:
         os.fchown(descriptor, found.st_uid, found.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & (0o7777 if owners else 0o1777))
+    attributes.copy(source, descriptor, owners)
     os.utime(descriptor, ns=(found.st_atime_ns, found.st_mtime_ns))

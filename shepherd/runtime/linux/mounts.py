@@ -166,13 +166,17 @@ def enter_root(root: str) -> None:
 def copy_up(source: int, target: int) -> None:
     """Copy what the folder of one descriptor holds into the folder of another: files, folders, links and devices.
 
-    Owners and modes go with them; nothing is followed. For what a mount is about to hide (`tmpcopyup`).
+    Owners, modes, times and attributes go with them; nothing is followed. For what a mount is about to hide.
     """
     folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source)
     try:
         for name in os.listdir(folder):
             _copy(folder, name, target)
-        _take_owner(os.fstat(folder), ".", target)
+        opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
+        try:
+            _finish(folder, opened)
+        finally:
+            os.close(opened)
     finally:
         os.close(folder)
 
@@ -186,27 +190,36 @@ def _copy(folder, name, target):
         try:
             for inner in os.listdir(below):
                 _copy(below, inner, there)
+            _finish(below, there)
         finally:
             os.close(below)
             os.close(there)
     elif stat.S_ISLNK(found.st_mode):
         os.symlink(os.readlink(name, dir_fd=folder), name, dir_fd=target)
         os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
-        return
+        os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=target, follow_symlinks=False)
     elif stat.S_ISREG(found.st_mode):
         source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         copy = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
             while os.sendfile(copy, source, None, 1 << 30):
                 pass
+            _finish(source, copy)
         finally:
             os.close(source)
             os.close(copy)
     else:
         os.mknod(name, found.st_mode, found.st_rdev, dir_fd=target)
-    _take_owner(found, name, target)
+        os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+        os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=target)
 
 
-def _take_owner(found, name, folder):
-    os.chown(name, found.st_uid, found.st_gid, dir_fd=folder, follow_symlinks=False)
-    os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=folder)
+def _finish(source, copy):
+    """Both are open. The owner comes first: whoever changes it takes setuid and capabilities away."""
+    from shepherd.runtime.linux import attributes  # which few containers need; bundle/rootfs.py has it imported before
+
+    found = os.fstat(source)
+    os.fchown(copy, found.st_uid, found.st_gid)
+    os.fchmod(copy, stat.S_IMODE(found.st_mode))
+    attributes.copy(source, copy, True)
+    os.utime(copy, ns=(found.st_atime_ns, found.st_mtime_ns))

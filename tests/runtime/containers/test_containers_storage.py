@@ -225,3 +225,26 @@ def test_links_of_an_image_lead_inside(runtime):
         ).returncode
         == 0
     )
+
+
+def test_copies_have_the_attributes_of_files(runtime, tmp_path):
+    """User attributes always; what a program may do goes into volumes, and by cp with -a, as setuid bits do."""
+    capable = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep (VFS_CAP_REVISION_2)
+    source = tmp_path / "server"
+    source.write_bytes(b"program")
+    os.utime(source, ns=(10**18, 10**18))
+    os.setxattr(source, "user.note", b"kept")
+    os.setxattr(source, "security.capability", capable)
+    runtime.do("create", "--network", "none", "--name", "maker", "box:1", "true")
+    runtime.do("cp", "-a", str(source), "maker:/data/server")
+    runtime.do("cp", str(source), "maker:/data/plain")
+    runtime.do("commit", "maker", "made:1")
+    runtime.output("-v", "filled:/data", "made:1", "true")
+    data = Path(json.loads(runtime.do("volume", "inspect", "filled"))[0]["Mountpoint"])
+    assert os.getxattr(data / "server", "security.capability") == capable
+    assert (data / "server").stat().st_mtime_ns == 10**18
+    assert os.listxattr(data / "plain") == ["user.note"]
+    for words, names in (([], ["user.note"]), (["-a"], ["security.capability", "user.note"])):
+        runtime.do("cp", *words, "maker:/data/server", str(tmp_path / "out"))
+        assert sorted(os.listxattr(tmp_path / "out")) == names
+        assert os.getxattr(tmp_path / "out", "user.note") == b"kept"
