@@ -7,7 +7,8 @@ for; few programs do. This one is a program of 300 bytes, made here, since an im
     again and again: the next signal; one of the terminal's has reached the child by itself; any other is sent to it;
     at SIGCHLD wait for all that have ended; when the child has, end as it did, and the kernel ends the rest
 
-It is for x86_64 (Intel SDM volume 2; system calls as in <asm/unistd_64.h>). ELF is described in elf(5).
+It is there for x86_64 (Intel SDM volume 2; system calls as in <asm/unistd_64.h>) and for aarch64 (Arm ARM, C6;
+<asm-generic/unistd.h>), step by step the same. ELF is described in elf(5).
 """
 
 import struct
@@ -19,7 +20,7 @@ _BASE = 0x400000
 _SIGCHLD, _SI_KERNEL = 17, 0x80
 
 # (label or None, machine code, label that the four bytes after it lead to or None)
-_CODE = (
+_X86_64 = (
     (None, "4c8b2424", None),  # mov r12, [rsp]: argc
     (None, "4c8d6c2410", None),  # lea r13, [rsp+16]: argv + 1
     (None, "4e8d74e410", None),  # lea r14, [rsp+8*r12+16]: the environment
@@ -46,15 +47,38 @@ _CODE = (
     (None, "81c780000000 e9", "exit"),  # add edi, 128; jmp
     ("exited", "c1e808 0fb6f8 e9", "exit"),  # shr eax, 8; movzx edi, al; jmp
 )
+# the same, in words of 32 bits; here the last word is a branch, b or b.cond, that leads to the label
+_AARCH64 = (
+    (None, "f94003f3 910043f4", None),  # ldr x19, [sp]: argc; add x20, sp, 16: argv + 1
+    (None, "8b336ff5 910042b5", None),  # add x21, sp, x19, lsl 3; add x21, x21, 16: the environment
+    (None, "d10403ff 92800000 f90003e0", None),  # sub sp, sp, 256; mov x0, -1; str x0, [sp]: all signals
+    (None, "d28010e8 d2800000 910003e1 910023e2 d2800103 d4000001", None),  # rt_sigprocmask(SIG_BLOCK, sp, sp+8, 8)
+    (None, "d2801b88 d2800220 d2800001 d2800002 d2800003 d2800004 d4000001", None),  # clone(SIGCHLD, 0, 0, 0, 0)
+    (None, "f100001f 54000001", "parent"),  # cmp x0, 0; b.ne
+    (None, "d28010e8 d2800040 910023e1 d2800002 d2800103 d4000001", None),  # rt_sigprocmask(SIG_SETMASK, sp+8, 0, 8)
+    (None, "d2801ba8 f9400280 91002281 aa1503e2 d4000001", None),  # execve([x20], x20+8, x21)
+    (None, "aa0003e9 d2800fe0 b100093f 54000000", "exit"),  # mov x9, x0; mov x0, 127; cmn x9, ENOENT; b.eq
+    (None, "d2800fc0", None),  # mov x0, 126
+    ("exit", "d2800bc8 d4000001", None),  # exit_group(x0)
+    ("parent", "aa0003f6", None),  # mov x22, x0
+    ("next", "d2801128 910003e0 910083e1 d2800002 d2800103 d4000001", None),  # rt_sigtimedwait(sp, sp+32, 0, 8)
+    (None, "7100001f 5400000b", "next"),  # cmp w0, 0; b.lt
+    (None, "7100441f 54000000", "reap"),  # cmp w0, SIGCHLD; b.eq
+    (None, "b9402be9 7102013f 54000000", "next"),  # ldr w9, [sp, 40]: si_code; cmp w9, SI_KERNEL; b.eq
+    (None, "aa0003e1 aa1603e0 d2801028 d4000001 14000000", "next"),  # kill(x22, x0); b
+    ("reap", "d2802088 92800000 910043e1 d2800022 d2800003 d4000001", None),  # wait4(-1, sp+16, WNOHANG, 0)
+    (None, "7100001f 5400000d", "next"),  # cmp w0, 0; b.le
+    (None, "6b16001f 54000001", "reap"),  # cmp w0, w22; b.ne
+    (None, "b94013e9 7200192a 54000000", "exited"),  # ldr w9, [sp, 16]; ands w10, w9, 127; b.eq
+    (None, "11020140 14000000", "exit"),  # add w0, w10, 128; b
+    ("exited", "53083d20 14000000", "exit"),  # ubfx w0, w9, 8, 8; b
+)
 
 
-def program() -> bytes:
-    """The program as an ELF file. Raises RuntimeFailure on a machine that it is not written for."""
-    if syscalls._MACHINE != "x86_64":
-        raise RuntimeFailure("--init: is there for x86_64 alone", "an image's own init, as its entry point")
+def _linked_x86_64():
     code = bytearray()
     labels, jumps = {}, []
-    for label, text, target in _CODE:
+    for label, text, target in _X86_64:
         if label:
             labels[label] = len(code)
         code += bytes.fromhex(text.replace(" ", ""))
@@ -63,11 +87,39 @@ def program() -> bytes:
             jumps.append((len(code), target))
     for place, target in jumps:
         struct.pack_into("<i", code, place - 4, labels[target] - place)
+    return bytes(code)
+
+
+def _linked_aarch64():
+    words = []
+    labels, jumps = {}, []
+    for label, text, target in _AARCH64:
+        if label:
+            labels[label] = len(words)
+        words += [int(word, 16) for word in text.split()]
+        if target:
+            jumps.append((len(words) - 1, target))
+    for place, target in jumps:
+        distance = labels[target] - place  # in words, from the branch itself
+        words[place] |= distance & 0x3FFFFFF if words[place] >> 26 == 5 else (distance & 0x7FFFF) << 5
+    return struct.pack("<%dI" % len(words), *words)
+
+
+_MACHINES = {"x86_64": (62, _linked_x86_64), "aarch64": (183, _linked_aarch64)}  # ELF's number of it
+
+
+def program(machine=None) -> bytes:
+    """The program as an ELF file. Raises RuntimeFailure on a machine that it is not written for."""
+    machine = machine or syscalls._MACHINE
+    if machine not in _MACHINES:
+        raise RuntimeFailure("--init: is there for x86_64 and aarch64", "an image's own init, as its entry point")
+    number, linked = _MACHINES[machine]
+    code = linked()
     start = 64 + 2 * 56
     size = start + len(code)
     header = struct.pack(
-        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, _BASE + start, 64, 0, 0, 64, 56, 2, 64, 0, 0
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, number, 1, _BASE + start, 64, 0, 0, 64, 56, 2, 64, 0, 0
     )
     load = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)  # PT_LOAD, R+X
     stack = struct.pack("<IIQQQQQQ", 0x6474E551, 6, 0, 0, 0, 0, 0, 16)  # PT_GNU_STACK, not executable
-    return header + load + stack + bytes(code)
+    return header + load + stack + code
