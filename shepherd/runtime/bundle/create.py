@@ -90,6 +90,8 @@ def create(request: Request, start: bool = False):
     moves.expect()
     process = Process(config["process"], config["linux"].get("seccomp"))
     wanted = namespaces(config)
+    if "user" not in wanted:
+        process.keep_to_ours()
     group = groups.choose(request)
     creation = _Creation(request, process, wanted, group)
     try:
