@@ -1,0 +1,87 @@
+"""`depends_on`: what a service waits for; and the order that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from shepherd.compose import shape
+from shepherd.errors import nearest
+from shepherd.origin import Mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Table
+
+    from shepherd.compose.where import Where
+    from shepherd.origin import Origin
+
+CONDITIONS = ("service_started", "service_healthy", "service_completed_successfully")
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """`restart`: who waits is started again when the other is replaced."""
+
+    condition: str = CONDITIONS[0]
+    restart: bool = False
+    required: bool = True
+    origin: Origin | None = field(default=None, compare=False)
+
+
+_LONG = shape.fields({"condition": shape.choice(*CONDITIONS), "restart": shape.flag, "required": shape.flag})
+
+
+def depends_on(value: Any, where: Where) -> Mapping:
+    """service → Dependency"""
+    made = Mapping()
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            place = where.into(key, inner)
+            made[key] = Dependency(**_LONG({} if inner is None else inner, place), origin=place.origin)
+        return made
+    for position, one in enumerate(value if isinstance(value, list) else [value]):
+        place = where.into(position, one)
+        made[shape.word(one, place)] = Dependency(origin=place.origin)
+    return made
+
+
+def ordered(services: Table[str, Mapping], everything: Table[str, Mapping], where: Where) -> list[str]:
+    """The active services, each behind those that it depends on. Raises ComposeError for what is not there, and cycles.
+
+    `everything` has also those that no profile asks for.
+    """
+    needs: dict[str, list[str]] = {}
+    for name, service in services.items():
+        needs[name] = []
+        for other, one in service.get("depends_on", {}).items():
+            if other in services:
+                needs[name].append(other)
+            elif one.required:
+                place = _place(where, name, one)
+                if other in everything:
+                    raise place.error(
+                        f"waits for {other}, which no active profile has", "name its profile in `profiles`"
+                    )
+                raise place.error(f"there is no service {other}", nearest(other, everything))
+    found: dict[str, None] = {}
+    waiting = dict.fromkeys(needs)
+    while waiting:
+        ready = [name for name in waiting if not any(other in waiting for other in needs[name])]
+        if not ready:
+            raise _cycle(needs, list(waiting), services, where)
+        for name in ready:
+            found[name] = waiting.pop(name)
+    return list(found)
+
+
+def _place(where: Where, name: str, one: Dependency) -> Where:
+    return replace(where, label=f"services.{name}.depends_on", origin=one.origin)
+
+
+def _cycle(needs: Table[str, list[str]], waiting: list[str], services: Table[str, Mapping], where: Where) -> Exception:
+    path = [waiting[0]]
+    while path[-1] not in path[:-1]:
+        path.append(next(other for other in needs[path[-1]] if other in waiting))
+    path = path[path.index(path[-1]) :]
+    one = services[path[0]]["depends_on"][path[1]]
+    return _place(where, path[0], one).error(f"they wait for one another: {' → '.join(path)}")

@@ -1,0 +1,45 @@
+"""What the container modules made on this machine, found by its labels: of one stack, or all of it."""
+
+import os
+
+from shepherd.remote import declaration
+
+STACK, SERVICE = "shepherd.stack", "shepherd.service"
+
+
+def containers(runtime):
+    """(record, labels) of each container that a play declared."""
+    records = runtime.part("containers.record")
+    for record in records.everything(runtime.part("containers.folders").Folders()):
+        labels = record.config["Config"].get("Labels") or {}
+        if declaration.APP in labels and declaration.DECLARED in labels:
+            yield record, labels
+
+
+def networks(runtime):
+    """(record, labels) of each network that a play declared."""
+    records = runtime.part("network.records")
+    if not os.path.isdir(os.path.join(records.DEFAULT_ROOT, "networks")):
+        return  # none is made by looking
+    for record in records.Records().networks():
+        if declaration.DECLARED in (record["labels"] or {}):
+            yield record, record["labels"]
+
+
+def volumes(runtime):
+    """(volume, labels) of each volume that a play declared."""
+    folders = runtime.part("containers.folders").Folders()
+    for volume in runtime.part("volumes.volume").everything(folders.root):
+        labels = volume.about.get("Labels") or {}
+        if declaration.DECLARED in labels:
+            yield volume, labels
+
+
+def of_stack(runtime, stack):
+    """{"container": names of declared containers, "network": names, "volume": names} that have its label."""
+    found = {
+        "container": {labels[declaration.APP] for _record, labels in containers(runtime) if labels.get(STACK) == stack},
+        "network": {record["name"] for record, labels in networks(runtime) if labels.get(STACK) == stack},
+        "volume": {volume.name for volume, labels in volumes(runtime) if labels.get(STACK) == stack},
+    }
+    return {kind: sorted(names) for kind, names in found.items()}
