@@ -8,11 +8,11 @@ done, the answer is {"need": "files", "files": [name, …]}: nothing is changed 
 those as upload, a tar.
 """
 
-import time
-
 from shepherd.modules import container, container_image, container_network, container_volume
 
-from shepherd.remote import installed, instances, made, sent
+from shepherd.remote import installed, made, sent
+from shepherd.remote.stack_plan import Plan
+from shepherd.remote.stack_work import Work
 from shepherd.remote.task import Failure, Task
 
 SPEC = {
@@ -128,8 +128,7 @@ SPEC = {
 """,
 }
 
-LOOK = 0.1  # seconds between looks at one that is to complete
-KINDS = {"container": container, "network": container_network, "volume": container_volume}
+MODULES = {"container": container, "image": container_image, "network": container_network, "volume": container_volume}
 
 
 def run(task):
@@ -152,11 +151,11 @@ class Stack:
         self.changes = []
         self.diff = {"before": {}, "after": {}}
 
-    def sub(self, module, options, check, what):
-        """Run another module here. Its failure is the task's, with what was done before it."""
+    def sub(self, kind, options, check, what):
+        """Run the module of a kind here. Its failure is the task's, with what was done before it."""
         one = Task(dict(options, _runtime=self.task.args["_runtime"]), check, self.task.diff)
         try:
-            result = module.run(one)
+            result = MODULES[kind].run(one)
         except Failure as failure:
             more = {name: value for name, value in failure.result.items() if name != "msg"}
             done = [] if check else self.changes
@@ -259,7 +258,7 @@ class Stack:
 
     def _pull(self, pulls):
         for options in pulls:
-            result = self.sub(container_image, options, False, "image %s" % options["name"])
+            result = self.sub("image", options, False, "image %s" % options["name"])
             if result["changed"]:
                 self.changes.append("image %s: fetched" % options["name"])
 
@@ -283,189 +282,7 @@ class Stack:
 
     def remove(self, kind, name, check):
         options = dict(self.task.args["_absent"][kind], name=name)
-        if self.sub(KINDS[kind], options, check, "%s %s" % (kind, name))["changed"]:
+        if self.sub(kind, options, check, "%s %s" % (kind, name))["changed"]:
             self.changes.append("%s %s: removed" % (kind, name))
             self.diff["before"]["%s %s" % (kind, name)] = "present"
             self.diff["after"]["%s %s" % (kind, name)] = "absent"
-
-
-class Plan:
-    """What the modules say they would do. Whatever can be found wrong without touching anything is."""
-
-    def __init__(self, stack):
-        self.stack = stack
-        self.task = stack.task
-        self.diff = {"before": {}, "after": {}}
-        self.changes = []
-        self.services = {}
-        self.steps = {}  # of services that are to be changed: replaced, started, … as `container` says it
-        self.resources = []  # (kind, options) of networks and volumes to make
-        self.orphans = self._orphans()
-        if self.task.args["prune"]:
-            self._prune()
-        for kind in ("network", "volume"):
-            for options in stack.wanted[kind + "s"]:
-                self._resource(kind, options)
-        for one in stack.wanted["services"]:
-            self._service(one)
-
-    def _orphans(self):
-        """What has the stack's label and is not declared: {kind: names}."""
-        found = {"container": [], "network": [], "volume": []}
-        if self.stack.runtime is not None:
-            found = made.of_stack(self.stack.runtime, self.stack.name)
-        wanted = {kind: {one["name"] for one in self.stack.wanted[kind + "s"]} for kind in ("network", "volume")}
-        wanted["container"] = {one["options"]["name"] for one in self.stack.wanted["services"]}
-        return {kind: [name for name in names if name not in wanted[kind]] for kind, names in found.items()}
-
-    def pruned(self):
-        """(kind, name) of what goes."""
-        kinds = ["container", "network"] + (["volume"] if self.task.args["remove_volumes"] else [])
-        return [(kind, name) for kind in kinds for name in self.orphans[kind]]
-
-    def _prune(self):
-        for kind, name in self.pruned():
-            self.changes.append("%s %s: removed" % (kind, name))
-            self.diff["before"]["%s %s" % (kind, name)] = "present"
-            self.diff["after"]["%s %s" % (kind, name)] = "absent"
-
-    def _resource(self, kind, options):
-        name, stack = options["name"], self.stack
-        what = "%s %s" % (kind, name)
-        labels = None if stack.runtime is None else stack.look(kind, name)
-        if labels is not None and labels.get(made.STACK) != stack.name:
-            self.task.fail("%s: is there, and not this stack's: say `external: true`, or name another" % what)
-        result = stack.sub(KINDS[kind], options, True, what)
-        if not result["changed"]:
-            return
-        if kind == "network" and labels is not None:
-            self._check_unused(name)
-        self.resources.append((kind, options))
-        self.changes.append("%s: %s" % (what, "created" if labels is None else "replaced"))
-        for side, shown in (result.get("diff") or {}).items():
-            self.diff[side][what] = shown[name]
-
-    def _check_unused(self, name):
-        """A network that is declared otherwise is made anew, which cannot be while containers are on it."""
-        records, release = self.stack.runtime.part("network.records"), self.stack.runtime.part("network.release")
-        kept = records.Records()
-        if release.users(kept, kept.network(name)):
-            self.task.fail(
-                "network %s: is declared otherwise now, and containers are on it: give it another name, or have the"
-                " stack absent first" % name
-            )
-
-    def _service(self, one):
-        options = dict(one["options"])
-        if self.task.check:
-            options["_image"] = self.stack.meaning(options["image"])
-        if one["once"] and options["state"] != "absent":
-            options["state"] = "present"  # as long as what was declared has been done
-        result = self.stack.sub(container, options, True, "service %s" % one["service"])
-        changes = result["changes"]
-        if options["state"] == "present" and not changes and not all(_is_done(each) for each in self.found(one)):
-            changes = ["%s: started" % options["name"]]
-        self.services[one["service"]] = result["instances"]
-        if not changes:
-            changes = self._restarted(one)
-        if changes:
-            self.steps[one["service"]] = changes
-            self.changes += changes
-        for side, shown in (result.get("diff") or {}).items():
-            self.diff[side].update(shown)
-
-    def found(self, one):
-        """The instances of a service that are there."""
-        if self.stack.runtime is None:
-            return []
-        names = instances.names(one["options"])
-        return [each for each in (instances.find_one(self.stack.runtime, name) for name in names) if each is not None]
-
-    def _restarted(self, one):
-        """What is to be started again since something that it depends on is replaced."""
-        causes = [
-            need["service"]
-            for need in one["needs"]
-            if need["restart"] and any(": replaced" in change for change in self.steps.get(need["service"], ()))
-        ]
-        if not causes or one["once"]:
-            return []
-        return ["%s: restarted (%s is replaced)" % (each.name, ", ".join(causes)) for each in self.found(one)]
-
-
-def _is_done(instance):
-    return instance.state["Status"] == "exited" and not instance.state["ExitCode"]
-
-
-class Work:
-    """Does what was planned."""
-
-    def __init__(self, stack, plan):
-        self.stack = stack
-        self.task = stack.task
-        self.plan = plan
-
-    def do(self):
-        pruned = self.plan.pruned() if self.task.args["prune"] else []
-        for kind, name in pruned:
-            if kind == "container":  # first: others may want its ports
-                self.stack.remove(kind, name, False)
-        for kind, options in self.plan.resources:
-            self.stack.sub(KINDS[kind], options, False, "%s %s" % (kind, options["name"]))
-            self.stack.changes.append("%s %s: created" % (kind, options["name"]))
-        waited = {}
-        for one in self.stack.wanted["services"]:
-            for need in one["needs"]:
-                waited.setdefault(need["service"], set()).add(need["condition"])
-        for one in self.stack.wanted["services"]:
-            self._service(one)
-            if "healthy" in waited.get(one["service"], ()):
-                self._wait_for_health(one)
-        for kind, name in pruned:
-            if kind != "container":
-                self.stack.remove(kind, name, False)
-
-    def _service(self, one):
-        planned = self.plan.steps.get(one["service"])
-        if not planned:
-            return
-        what = "service %s" % one["service"]
-        if ": restarted" in planned[0]:
-            for each in self.plan.found(one):
-                self.stack.runtime.run(["restart", each.name], (), what + ": ")
-            self.stack.changes += planned
-            return
-        result = self.stack.sub(container, one["options"], False, what)
-        self.stack.changes += result["changes"]
-        if one["once"] and one["options"]["state"] != "absent":
-            self._wait_for_end(one)
-
-    def _wait_for_end(self, one):
-        deadline = time.monotonic() + self.task.args["complete"]
-        for each in self.plan.found(one):
-            while not _is_done(each):
-                status = each.state["Status"]
-                if status == "exited" and not each.is_running:
-                    self._fail(one, each, "ended with %d" % each.state["ExitCode"])
-                if time.monotonic() > deadline:
-                    self._fail(one, each, "has not completed after %d seconds" % self.task.args["complete"])
-                time.sleep(LOOK)
-
-    def _wait_for_health(self, one):
-        for each in self.plan.found(one):
-            check = each.record.config["Config"].get("Healthcheck") or {}
-            if not check or check.get("Test") == ["NONE"]:
-                self._fail(one, each, "has no health check, and others wait for it to be healthy")
-            deadline = time.monotonic() + instances.limit(check)
-            while each.health != "healthy":
-                if each.health == "unhealthy" or time.monotonic() > deadline or not each.is_running:
-                    self._fail(one, each, "is not healthy, and others wait for it")
-                time.sleep(LOOK)
-
-    def _fail(self, one, instance, problem):
-        done = self.stack.runtime.attempt(["logs", "--tail", instances.LINES, instance.name])
-        lines = (done.stdout + done.stderr).splitlines()[-instances.LINES :]
-        text = "service %s: %s %s" % (one["service"], instance.name, problem)
-        if lines:
-            text += "\nits last lines:\n  " + "\n  ".join(lines)
-        self.task.fail(text, log=lines, changes=self.stack.changes)

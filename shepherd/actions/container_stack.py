@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import os
 import re
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from shepherd.actions import _images, _runtime, container_image
 from shepherd.errors import ParseError, ShepherdError
@@ -15,10 +15,14 @@ from shepherd.transport.threads import in_thread
 
 if TYPE_CHECKING:
     from shepherd.compose.declare import Stack
+    from shepherd.engine.run import Run
     from shepherd.engine.step import Step
 
 PLACE = "/etc/shepherd/stacks"  # on the target, as shepherd/remote/sent.py has it
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+# What a run has read: by name, files, folder, profiles and variables; with what is to be said of it
+_known: WeakKeyDictionary[Run, dict[tuple[Any, ...], tuple[Stack, list[str]]]] = WeakKeyDictionary()
 
 
 async def run(step: Step) -> dict[str, Any]:
@@ -30,7 +34,7 @@ async def run(step: Step) -> dict[str, Any]:
     given: dict[str, Any] = {**args, "_absent": _absent()}
     if args["state"] == "absent":
         return await _runtime.module(step, given)
-    stack = _read(step)
+    stack = await _stack(step)
     given["_stack"] = _told(step, stack)
     built = await _build(step, stack)
     failed = next((result for result in built if result.get("failed")), None)
@@ -47,27 +51,35 @@ async def run(step: Step) -> dict[str, Any]:
     return _joined(step, result, built)
 
 
-def _read(step: Step) -> Stack:
-    """What the files declare. Raises ParseError with the place of what is wrong."""
-    from shepherd.compose import declare, project
-
+async def _stack(step: Step) -> Stack:
+    """What the files declare, read once for all hosts that have the same variables. Raises ParseError."""
     args = step.args
     folder = args["project_directory"]
     if folder is not None:
         folder = os.path.join(step.run.playbook_dir, os.path.expanduser(folder))
         if not os.path.isdir(folder):
             raise ShepherdError(f"project_directory: there is no folder {folder}", origin=step.task.origin)
-    found = project.load(
-        [step.find("files", str(path)) for path in args["file"]],
-        args["name"],
-        folder=folder,
-        variables={str(name): _text(value) for name, value in {**args["env"], **args["secrets"]}.items()},
-        profiles=args["profiles"],
-    )
-    stack = declare.declare(found, os.path.join(PLACE, args["name"]))
-    for warning in dict.fromkeys(found.top.warnings):
+    paths = tuple(step.find("files", str(path)) for path in args["file"])
+    variables = {str(name): _text(value) for name, value in {**args["env"], **args["secrets"]}.items()}
+    key = (args["name"], paths, folder, tuple(args["profiles"]), tuple(sorted(variables.items())))
+    async with step.run.reading:
+        known = _known.setdefault(step.run, {})
+        if key not in known:
+            known[key] = await in_thread(_read, args["name"], paths, folder, variables, args["profiles"])
+    stack, warnings = known[key]
+    for warning in warnings:
         step.warn(warning)
     return stack
+
+
+def _read(
+    name: str, paths: tuple[str, ...], folder: str | None, variables: dict[str, str], profiles: list[str]
+) -> tuple[Stack, list[str]]:
+    from shepherd.compose import declare, project
+
+    found = project.load(paths, name, folder=folder, variables=variables, profiles=profiles)
+    stack = declare.declare(found, os.path.join(PLACE, name))
+    return stack, list(dict.fromkeys(found.top.warnings))
 
 
 def _text(value: Any) -> str:
@@ -86,19 +98,23 @@ def _absent() -> dict[str, Any]:
 
 def _told(step: Step, stack: Stack) -> dict[str, Any]:
     """The stack as the target is told of it: each module's options complete, and checked as those of a task."""
-    made = {name: value for name, value in dataclasses.asdict(stack).items() if name not in ("items", "images")}
-    made["items"] = sorted(stack.items)
-    made["networks"] = [load_spec("container_network").normalise(one) for one in stack.networks]
-    made["volumes"] = [load_spec("container_volume").normalise(one) for one in stack.volumes]
-    for one in made["services"]:
-        options = {"show_env": step.args["show_env"], "settle": step.args["settle"], **one["options"]}
-        try:
-            one["options"] = load_spec("container").normalise(options)
-        except ParseError as error:
-            raise ParseError(f"service {one['service']}: {error.message}", origin=error.origin) from None
-        image = {"name": options["image"], "pull": options["image"], "force": one["pull"] == "always"}
-        one["image"] = load_spec("container_image").normalise(image)
-    return made
+    return {
+        "networks": [load_spec("container_network").normalise(one) for one in stack.networks],
+        "volumes": [load_spec("container_volume").normalise(one) for one in stack.volumes],
+        "external": stack.external,
+        "items": sorted(stack.items),
+        "services": [_told_of(step, one) for one in stack.services],
+    }
+
+
+def _told_of(step: Step, one: dict[str, Any]) -> dict[str, Any]:
+    options = {"show_env": step.args["show_env"], "settle": step.args["settle"], **one["options"]}
+    image = {"name": options["image"], "pull": options["image"], "force": one["pull"] == "always"}
+    try:
+        made = load_spec("container").normalise(options)
+    except ParseError as error:
+        raise ParseError(f"service {one['service']}: {error.message}", origin=error.origin) from None
+    return {**one, "options": made, "image": load_spec("container_image").normalise(image)}
 
 
 async def _build(step: Step, stack: Stack) -> list[dict[str, Any]]:

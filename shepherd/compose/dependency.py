@@ -56,6 +56,9 @@ def ordered(services: Table[str, Mapping], everything: Table[str, Mapping], wher
         for other, one in service.get("depends_on", {}).items():
             if other in services:
                 needs[name].append(other)
+                check = services[other].get("healthcheck", {})
+                if one.condition == CONDITIONS[1] and (check.get("disable") or check.get("test") == ("NONE",)):
+                    raise _place(where, name, one).error(f"{other} can never be healthy: its check is switched off")
             elif one.required:
                 place = _place(where, name, one)
                 if other in everything:

@@ -24,14 +24,6 @@ _POLICY = {
     "max_attempts": shape.count,
     "window": shape.meaningless("a start counts as a success after 10 s"),
 }
-_UPDATE = {
-    "parallelism": shape.count,
-    "delay": shape.meaningless("the next instance is replaced when this one is well"),
-    "failure_action": shape.choice("rollback", "pause", "continue"),
-    "monitor": shape.seconds,
-    "max_failure_ratio": shape.unsupported("the first that fails ends the update"),
-    "order": shape.choice("stop-first", "start-first"),
-}
 
 
 def _mode(value: Any, where: Where) -> str:
@@ -44,7 +36,7 @@ deploy = shape.fields(
         "replicas": shape.count,
         "resources": shape.fields({"limits": shape.fields(_LIMITS), "reservations": shape.fields(_RESERVATIONS)}),
         "restart_policy": shape.fields(_POLICY),
-        "update_config": shape.fields(_UPDATE),
+        "update_config": shape.meaningless("a new instance takes the old one's place, one after the other"),
         "rollback_config": shape.meaningless("what was there before an update runs again at once"),
         "placement": shape.meaningless(_ONE_MACHINE),
         "labels": shape.meaningless("they are for a service of a cluster; `labels` are for its containers"),
