@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import shape
@@ -66,25 +67,13 @@ def ordered(services: Table[str, Mapping], everything: Table[str, Mapping], wher
                         f"waits for {other}, which no active profile has", "name its profile in `profiles`"
                     )
                 raise place.error(f"there is no service {other}", nearest(other, everything))
-    found: dict[str, None] = {}
-    waiting = dict.fromkeys(needs)
-    while waiting:
-        ready = [name for name in waiting if not any(other in waiting for other in needs[name])]
-        if not ready:
-            raise _cycle(needs, list(waiting), services, where)
-        for name in ready:
-            found[name] = waiting.pop(name)
-    return list(found)
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        path = error.args[1][::-1]
+        place = _place(where, path[0], services[path[0]]["depends_on"][path[1]])
+        raise place.error(f"they wait for one another: {' → '.join(path)}") from None
 
 
 def _place(where: Where, name: str, one: Dependency) -> Where:
     return replace(where, label=f"services.{name}.depends_on", origin=one.origin)
-
-
-def _cycle(needs: Table[str, list[str]], waiting: list[str], services: Table[str, Mapping], where: Where) -> Exception:
-    path = [waiting[0]]
-    while path[-1] not in path[:-1]:
-        path.append(next(other for other in needs[path[-1]] if other in waiting))
-    path = path[path.index(path[-1]) :]
-    one = services[path[0]]["depends_on"][path[1]]
-    return _place(where, path[0], one).error(f"they wait for one another: {' → '.join(path)}")
