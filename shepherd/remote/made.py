@@ -5,6 +5,7 @@ import os
 from shepherd.remote import declaration
 
 STACK, SERVICE = "shepherd.stack", "shepherd.service"
+BROUGHT = "shepherd.brought"  # an annotation in the store's index: the name that container_image gave the image
 
 
 def containers(runtime):
@@ -33,6 +34,13 @@ def volumes(runtime):
         labels = volume.about.get("Labels") or {}
         if declaration.DECLARED in labels:
             yield volume, labels
+
+
+def images(runtime, store):
+    """(name, descriptor) of each image that a play brought, the oldest first."""
+    for name, descriptor in runtime.part("images.names").Names(store).all():
+        if name is not None and descriptor.annotations.get(BROUGHT) == str(name):
+            yield name, descriptor
 
 
 def of_stack(runtime, stack):
