@@ -71,6 +71,8 @@ def _instances(task, runtime, gone):
     found = []
     for record, labels in made.containers(runtime):
         one = instances.Instance(runtime, record)
+        if one.name.endswith(".previous"):
+            continue  # keeps what was declared before, to go back to
         if made.STACK not in labels and one.state["Status"] in LEFT_OVER and not one.is_running:
             found.append(one.name)
             gone.add(record.id)

@@ -65,9 +65,9 @@ def folder(site) -> Path:
 
 
 def names(site) -> dict[str, str]:
-    """Containers that are there: name → id."""
+    """Containers that are there: name → id. What keeps an earlier declaration is not looked at."""
     lines = site.runtime("ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}}").splitlines()
-    return dict(line.split() for line in lines)
+    return {name: identity for name, identity in map(str.split, lines) if not name.endswith(".previous")}
 
 
 def test_a_stack_converges_and_one_field_is_one_service(site, app, folder):
