@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from shepherd.compose import declare, project
 from shepherd.compose.dependency import Dependency, ordered
 from shepherd.compose.merging import merge
+from shepherd.compose.service import FIELDS
 from shepherd.compose.where import ComposeError, Where
 from shepherd.errors import ParseError
 from shepherd.origin import Mapping
@@ -87,8 +89,6 @@ def test_what_is_wrong_is_said_where_it_stands(case: dict[str, Any], tmp_path: P
 
 def test_every_field_of_the_specification_is_known() -> None:
     """Those of a service in compose-spec.json, 2026."""
-    from shepherd.compose.service import FIELDS
-
     fields = """
     annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name
     cpu_count cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec
@@ -148,3 +148,64 @@ def test_services_come_behind_what_they_wait_for_or_the_circle_is_named(pairs: l
     else:
         assert sorted(order) == sorted(services)
         assert all(order.index(str(other)) < order.index(str(one)) for one, other in pairs)
+
+
+PARTS = sorted(
+    {
+        *FIELDS,
+        "type",
+        "source",
+        "target",
+        "file",
+        "content",
+        "external",
+        "ipam",
+        "config",
+        "subnet",
+        "test",
+        "condition",
+    }
+)
+WORDS = [
+    "app:1",
+    "web",
+    "80:80",
+    "./a:/b:ro",
+    "data:/data",
+    "${A:-1}",
+    "$",
+    "1m",
+    "256m",
+    "no",
+    "true",
+    "CMD",
+    "/x",
+    "",
+    "\0",
+    "é",
+]
+LEAVES = (
+    some.none() | some.booleans() | some.integers(-1, 99999) | some.floats(allow_nan=False) | some.sampled_from(WORDS)
+)
+TREES = some.recursive(
+    LEAVES,
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.sampled_from(PARTS), inner, max_size=3),
+    max_leaves=12,
+)
+SERVICES = some.dictionaries(
+    some.sampled_from(["web", "db"]), some.dictionaries(some.sampled_from(PARTS), TREES, max_size=5)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SERVICES, some.dictionaries(some.sampled_from(["networks", "volumes", "configs", "secrets", "include"]), TREES))
+def test_any_file_is_understood_or_refused_with_its_place(
+    tmp_path_factory: pytest.TempPathFactory, services: Any, more: Any
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "any.yml").write_text(json.dumps({"services": services, **more}))
+    try:
+        declare.declare(project.load([str(folder / "any.yml")], "blog"), "/x")
+    except ParseError as error:
+        assert error.message
+        assert error.origin is not None
