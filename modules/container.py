@@ -74,6 +74,8 @@ SPEC = {
                 "memory_swap": {"type": "str", "help": "Bytes of memory and swap together."},
                 "reservation": {"type": "str", "help": "Bytes that it keeps when memory is short."},
                 "cpus": {"type": "float", "help": "Processors, such as `0.5`."},
+                "cpu_shares": {"type": "int", "help": "Its weight where processors are short. Default: 1024."},
+                "cpuset": {"type": "str", "help": "The numbers of the processors, such as `0-1,3`."},
                 "pids": {"type": "int", "help": "Processes and threads."},
             },
         },

@@ -37,6 +37,11 @@ SPEC = {
             "help": "What relative paths in it are relative to, and where its `.env` is. Default: the first file's"
             " folder.",
         },
+        "directory": {
+            "type": "str",
+            "help": "A folder on the target for relative sources of mounts that containers write to: `./data:/data` is"
+            " DIRECTORY/data there. Files, and folders with `:ro`, are sent from the controller in any case.",
+        },
         "env": {
             "type": "dict",
             "default": {},

@@ -61,11 +61,14 @@ async def _stack(step: Step) -> Stack:
             raise ShepherdError(f"project_directory: there is no folder {folder}", origin=step.task.origin)
     paths = tuple(step.find("files", str(path)) for path in args["file"])
     variables = {str(name): _text(value) for name, value in {**args["env"], **args["secrets"]}.items()}
-    key = (args["name"], paths, folder, tuple(args["profiles"]), tuple(sorted(variables.items())))
+    directory = args["directory"]
+    if directory is not None and not directory.startswith("/"):
+        raise ShepherdError(f"directory: {directory[:80]!r} should be an absolute path on the target")
+    key = (args["name"], paths, folder, directory, tuple(args["profiles"]), tuple(sorted(variables.items())))
     async with step.run.reading:
         known = _known.setdefault(step.run, {})
         if key not in known:
-            known[key] = await in_thread(_read, args["name"], paths, folder, variables, args["profiles"])
+            known[key] = await in_thread(_read, args["name"], paths, folder, directory, variables, args["profiles"])
     stack, warnings = known[key]
     for warning in warnings:
         step.warn(warning)
@@ -73,12 +76,17 @@ async def _stack(step: Step) -> Stack:
 
 
 def _read(
-    name: str, paths: tuple[str, ...], folder: str | None, variables: dict[str, str], profiles: list[str]
+    name: str,
+    paths: tuple[str, ...],
+    folder: str | None,
+    directory: str | None,
+    variables: dict[str, str],
+    profiles: list[str],
 ) -> tuple[Stack, list[str]]:
     from shepherd.compose import declare, project
 
     found = project.load(paths, name, folder=folder, variables=variables, profiles=profiles)
-    stack = declare.declare(found, os.path.join(PLACE, name))
+    stack = declare.declare(found, os.path.join(PLACE, name), directory)
     return stack, list(dict.fromkeys(found.top.warnings))
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from shepherd.origin import Mapping
 
 STACK, SERVICE = "shepherd.stack", "shepherd.service"  # labels of all that is made for a stack
+_WRITTEN = (
+    "a file, or a folder with `:ro`, is sent; what a container writes is in a volume, or below the task's `directory`"
+    " on the target"
+)
 JOBS = ("replicated-job", "global-job")
 
 
@@ -28,7 +32,8 @@ class Stack:
     external            {"network" | "volume": names that must be there}
     images              options of container_image for what is built
     services            each {"service", "pull": missing | always | never | built, "options": of container, "once": it
-                        has to end with 0, "needs": [{"service", "condition", "restart"}]}, in their order
+                        has to end with 0, "platform": the one that it is for or None, "needs": [{"service",
+                        "condition", "restart"}]}, in their order
     items               what is sent and mounted, by its name on the target
     """
 
@@ -40,8 +45,11 @@ class Stack:
     items: dict[str, sent.Item] = field(default_factory=dict)
 
 
-def declare(project: Project, place: str) -> Stack:
-    """What is to be there. `place` is the folder on the target for what is sent. Raises ComposeError."""
+def declare(project: Project, place: str, directory: str | None = None) -> Stack:
+    """What is to be there. Raises ComposeError.
+
+    Folders on the target: `place` for what is sent, `directory` for relative sources of mounts that containers write.
+    """
     stack = Stack()
     names = _Names(project, stack)
     waited = {
@@ -51,7 +59,7 @@ def declare(project: Project, place: str) -> Stack:
         if one.condition == CONDITIONS[2]
     }
     for name, service in project.services.items():
-        made = _Service(project, name, service, names, stack, place)
+        made = _Service(project, name, names, stack, place, directory)
         job = service.get("deploy", {}).get("mode") in JOBS
         stack.services.append(made.declared(once=job or name in waited))
     _check_instances(project, stack)
@@ -109,13 +117,16 @@ _SAME = (
 
 
 class _Service:
-    def __init__(self, project: Project, name: str, service: Mapping, names: _Names, stack: Stack, place: str) -> None:
+    def __init__(
+        self, project: Project, name: str, names: _Names, stack: Stack, place: str, directory: str | None
+    ) -> None:
         self.project = project
         self.name = name
-        self.service = service
+        self.service = project.services[name]
         self.names = names
         self.stack = stack
         self.place = place
+        self.directory = directory
 
     def where(self, part: str = "", origin: Any = None) -> Where:
         return self.project.where(self.name, part, origin)
@@ -171,6 +182,7 @@ class _Service:
             "service": self.name,
             "pull": pull,
             "once": once,
+            "platform": service.get("platform"),
             "needs": needs,
             "options": {name: value for name, value in options.items() if value not in (None, [], {})},
         }
@@ -222,12 +234,13 @@ class _Service:
 
     def _local(self, one: Mount) -> str:
         where = self.where("volumes", one.origin)
+        is_written = "ro" not in one.options and not os.path.isfile(one.source)
+        if is_written and self.directory is not None:
+            return one.word(os.path.join(self.directory, os.path.relpath(one.source, self.project.folder)))
         if not os.path.exists(one.source):
-            hint = "for what a container writes there are volumes, and absolute paths on the target"
-            raise where.error(f"there is no {one.source} on this machine", hint)
-        if os.path.isdir(one.source) and "ro" not in one.options:
-            hint = "with `:ro` the folder is sent; for what a container writes there are volumes, and absolute paths"
-            raise where.error(f"{one.source} is a folder of this machine, and the container's on another", hint)
+            raise where.error(f"there is no {one.source} on this machine", _WRITTEN)
+        if is_written:
+            raise where.error(f"{one.source} is a folder of this machine, and the container's on another", _WRITTEN)
         return f"{self._send(sent.local(one.source, where))}:{one.target}:ro"
 
     def _send(self, item: sent.Item) -> str:
@@ -243,7 +256,8 @@ class _Service:
         if mode:
             return {} if mode == "bridge" else {"networks": [mode]}
         said = self.service.get("networks") or {"default": {}}
-        aliases = [self.name] + [alias for one in said.values() for alias in one.get("aliases", ())]
+        aliases = [self.name, *self.service.get("aliases", ())]
+        aliases += [alias for one in said.values() for alias in one.get("aliases", ())]
         networks = [self.names.of("network", str(key)) for key in said]
         return {"networks": networks, "aliases": list(dict.fromkeys(aliases))}
 
@@ -256,6 +270,8 @@ class _Service:
             "memory_swap": service.get("memswap_limit"),
             "reservation": service.get("mem_reservation", kept.get("memory")),
             "cpus": service.get("cpus", limits.get("cpus")),
+            "cpu_shares": service.get("cpu_shares"),
+            "cpuset": service.get("cpuset"),
             "pids": service.get("pids_limit", limits.get("pids")),
         }
         return {name: str(value) if "memory" in name or name == "reservation" else value

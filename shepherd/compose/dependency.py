@@ -7,8 +7,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import shape
+from shepherd.compose.merging import merge
 from shepherd.errors import nearest
-from shepherd.origin import Mapping
+from shepherd.origin import Mapping, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Table
@@ -43,6 +44,29 @@ def depends_on(value: Any, where: Where) -> Mapping:
     for position, one in enumerate(value if isinstance(value, list) else [value]):
         place = where.into(position, one)
         made[shape.word(one, place)] = Dependency(origin=place.origin)
+    return made
+
+
+def links(value: Any, where: Where) -> Mapping:
+    """service → the name by which the other is known, too, of SERVICE[:NAME]."""
+    made = Mapping()
+    for position, one in enumerate(shape.strings(value, where)):
+        name, _colon, alias = one.partition(":")
+        place = where.into(position, value[position] if isinstance(value, list) else value)
+        made[Text(shape.word(name, place), place.origin) if place.origin else name] = alias or name
+    return made
+
+
+def linked(services: Table[str, Mapping]) -> dict[str, Mapping]:
+    """The services, where a link is a dependency, and another name of the other one."""
+    made = {name: merge(None, service) for name, service in services.items()}
+    for service in made.values():
+        needs = service["depends_on"] = Mapping(service.get("depends_on", {}))
+        for other, alias in service.get("links", {}).items():
+            if other not in needs:
+                needs[other] = Dependency(origin=getattr(other, "origin", None))
+            if other in made and alias != other:
+                made[other]["aliases"] = [*made[other].get("aliases", []), alias]
     return made
 
 

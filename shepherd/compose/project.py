@@ -61,7 +61,7 @@ def load(
     everything = {str(key): value for key, value in found.get("services", {}).items()}
     if not everything:
         raise top.error("there are no services in it")
-    active = {key: value for key, value in everything.items() if _is_active(value, profiles)}
+    active = dependency.linked({key: value for key, value in everything.items() if _is_active(value, profiles)})
     order = dependency.ordered(active, everything, top)
     rest = {part: found.get(part, Mapping()) for part in document.PARTS[1:]}
     project = Project(name, folder, known, {key: active[key] for key in order}, **rest, top=top)

@@ -129,7 +129,9 @@ FIELDS: dict[str, shape.Reader] = {
     "command": shape.words,
     "configs": grant.configs,
     "container_name": shape.word,
+    "cpu_shares": shape.count,
     "cpus": shape.number,
+    "cpuset": shape.word,
     "depends_on": dependency.depends_on,
     "deploy": deploy.deploy,
     "devices": shape.strings,
@@ -150,6 +152,7 @@ FIELDS: dict[str, shape.Reader] = {
     "init": shape.flag,
     "ipc": shape.choice("private", "shareable", "host"),
     "labels": shape.pairs,
+    "links": dependency.links,
     "logging": _LOGGING,
     "mem_limit": shape.size,
     "mem_reservation": shape.size,
@@ -159,6 +162,7 @@ FIELDS: dict[str, shape.Reader] = {
     "oom_score_adj": shape.whole,
     "pid": shape.choice("host"),
     "pids_limit": shape.count,
+    "platform": shape.word,
     "ports": port.ports,
     "privileged": shape.flag,
     "profiles": shape.strings,
@@ -186,11 +190,9 @@ FIELDS: dict[str, shape.Reader] = {
     # of other platforms and engines
     "isolation": shape.unsupported(),
     "credential_spec": shape.unsupported(),
-    "platform": shape.unsupported("an image is of the target's own platform"),
     "runtime": shape.unsupported("the runtime is Shepherd's own"),
     "cgroup": shape.only("private", "a container has a cgroup namespace of its own"),
     "userns_mode": shape.unsupported(),
-    "links": shape.unsupported("services of a network find one another by name; other names are `aliases`"),
     "external_links": shape.unsupported("put both on an external network"),
     "volumes_from": shape.unsupported("name the volumes of both"),
     "oom_kill_disable": shape.unsupported("a container that cannot be ended is no help"),
@@ -198,7 +200,7 @@ FIELDS: dict[str, shape.Reader] = {
         name: shape.unsupported()
         for name in (
             "annotations", "blkio_config", "cgroup_parent", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota",
-            "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "cpuset", "device_cgroup_rules", "gpus", "label_file",
+            "cpu_rt_period", "cpu_rt_runtime", "device_cgroup_rules", "gpus", "label_file",
             "mac_address", "mem_swappiness", "models", "post_start", "pre_stop", "provider", "storage_opt",
             "use_api_socket",
         )

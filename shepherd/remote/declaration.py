@@ -28,7 +28,8 @@ _PAIRS = (("env", "--env"), ("labels", "--label"), ("sysctls", "--sysctl"), ("ul
 _SWITCHES = (("read_only", "--read-only"), ("init", "--init"), ("privileged", "--privileged"), ("tty", "--tty"),
              ("stdin_open", "--interactive"))  # fmt: skip
 _LIMITS = (("memory", "--memory"), ("memory_swap", "--memory-swap"), ("reservation", "--memory-reservation"),
-           ("cpus", "--cpus"), ("pids", "--pids-limit"))  # fmt: skip
+           ("cpus", "--cpus"), ("cpu_shares", "--cpu-shares"), ("cpuset", "--cpuset-cpus"),
+           ("pids", "--pids-limit"))  # fmt: skip
 _LOG = (("driver", "--log-driver", "%s"), ("max_size", "--log-opt", "max-size=%s"),
         ("max_file", "--log-opt", "max-file=%s"))  # fmt: skip
 _CHECKS = (("command", "--health-cmd"), ("http", "--health-http"), ("tcp", "--health-tcp"),

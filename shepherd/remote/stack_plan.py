@@ -24,6 +24,7 @@ class Plan:
             for options in stack.wanted[kind + "s"]:
                 self._resource(kind, options)
         for one in stack.wanted["services"]:
+            self._check_platform(one)
             self._check_health(one)
             self._service(one)
         self._check_ports()
@@ -92,6 +93,13 @@ class Plan:
             self.changes += changes
         for side, shown in (result.get("diff") or {}).items():
             self.diff[side].update(shown)
+
+    def _check_platform(self, one):
+        if one["platform"] is None or self.stack.runtime is None:
+            return
+        here = str(self.stack.runtime.part("images.manifest").Platform.of_this_machine())
+        if one["platform"].split("/")[:2] != here.split("/")[:2]:
+            self.task.fail("service %s: is for %s, and this machine is %s" % (one["service"], one["platform"], here))
 
     def _check_health(self, one):
         """Who waits for another to be healthy waits for one that has a check, of its own or its image's."""

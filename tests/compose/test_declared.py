@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
 @pytest.mark.parametrize("case", DECLARED, ids=lambda case: case["name"])
 def test_what_a_file_declares(case: dict[str, Any], tmp_path: Path) -> None:
     found = loaded(tmp_path, case)
-    stack = declare.declare(found, "/etc/shepherd/stacks/blog")
+    stack = declare.declare(found, "/etc/shepherd/stacks/blog", case.get("directory"))
     services = {one["service"]: {**one["options"], **one} for one in stack.services}
     for name, options in case.get("services", {}).items():
         assert {key: plain(services[name].get(key)) for key in options} == options, name
