@@ -176,7 +176,6 @@ class Stack:
     # What there is to do
 
     def present(self):
-        args = self.task.args
         self._check_external()
         pulls = self._pulls()
         lacking = sent.missing(self.name, self.wanted["items"])
@@ -194,8 +193,7 @@ class Stack:
         if plan.changes:
             Work(self, plan).do()
             result["services"] = Plan(self).services
-        if not plan.orphans["container"] or args["prune"]:
-            sent.forget(self.name, self.wanted["items"])
+        sent.forget(self.name, self.wanted["items"] + made.mounted(self.runtime, self.name, sent.folder(self.name)))
         return result
 
     def _result(self, plan, pulls, lacking):
@@ -204,13 +202,14 @@ class Stack:
         changes = fetched + ["file %s: sent" % name for name in lacking] + plan.changes
         orphans = ["%s %s" % (kind, name) for kind in sorted(plan.orphans) for name in plan.orphans[kind]]
         result = {"changed": bool(changes), "changes": changes, "orphans": orphans, "services": plan.services}
-        left = orphans if not self.task.args["prune"] else [
-            "volume %s" % name for name in plan.orphans["volume"] if not self.task.args["remove_volumes"]
-        ]  # fmt: skip
+        gone = ["%s %s" % step for step in plan.pruned()] if self.task.args["prune"] else []
+        left = [name for name in orphans if name not in gone]
         if left:
+            words = [] if self.task.args["prune"] else ["`prune: true`"]
+            words += ["`remove_volumes: true`"] if any(name.startswith("volume ") for name in left) else []
             self.task.warn(
-                "%s: made for the stack %s, and no longer declared; they stay without `prune: true`%s"
-                % (", ".join(left), self.name, " and `remove_volumes: true`" if "volume" in " ".join(left) else "")
+                "made for the stack %s, and no longer declared: %s; they stay without %s"
+                % (self.name, ", ".join(left), " and ".join(words))
             )
         if self.task.diff and changes:
             result["diff"] = plan.diff

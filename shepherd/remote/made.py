@@ -51,3 +51,15 @@ def of_stack(runtime, stack):
         "volume": {volume.name for volume, labels in volumes(runtime) if labels.get(STACK) == stack},
     }
     return {kind: sorted(names) for kind, names in found.items()}
+
+
+def mounted(runtime, stack, folder):
+    """Names in `folder` that containers of a stack have mounted, those too that only keep an earlier declaration."""
+    found = []
+    for _record, labels in containers(runtime):
+        if labels.get(STACK) == stack:
+            for one in (declaration.kept(labels) or {}).get("volumes", ()):
+                path = one.partition(":")[0]
+                if os.path.dirname(path) == folder:
+                    found.append(os.path.basename(path))
+    return found
