@@ -41,9 +41,6 @@ services:
     healthcheck: {test: test -e /tmp/index.html, interval: 100ms}
     networks: {default: {aliases: [database]}}
     tmpfs: /tmp
-  worker:
-    <<: *app
-    scale: 1
 volumes: {data: }
 configs: {motd: {content: "welcome to ${COMPOSE_PROJECT_NAME}"}}
 secrets: {key: {environment: KEY}}
@@ -83,8 +80,8 @@ def test_a_stack_converges_and_one_field_is_one_service(site, app, folder):
     assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
     for path, text in (("/data/page", "rows\n"), ("/etc/motd", "welcome to blog"), ("/run/secrets/key", SECRET)):
         assert site.runtime("exec", "blog-web", "cat", path) == text
-    assert site.runtime("exec", "blog-worker-1", "wget", "-q", "-O", "-", "http://database:5432/") == "rows\n"
-    assert sorted(names(site)) == ["blog-db", "blog-fill", "blog-web", "blog-worker-1"]
+    assert site.runtime("exec", "blog-web", "wget", "-q", "-O", "-", "http://database:5432/") == "rows\n"
+    assert sorted(names(site)) == ["blog-db", "blog-fill", "blog-web"]
 
     before, there = site.state(), names(site)
     assert site.good(tasks, host=ONE).changed == set()
@@ -100,10 +97,10 @@ def test_a_stack_converges_and_one_field_is_one_service(site, app, folder):
     assert {name for name, identity in names(site).items() if there[name] != identity} == {"blog-web"}
 
     (folder / "html" / "index.html").write_text("second\n")
-    site.runtime("kill", "blog-worker-1")
-    site.runtime("wait", "blog-worker-1")
+    site.runtime("kill", "blog-db")
+    site.runtime("wait", "blog-db")
     then = site.good([changed], host=ONE).result("container_stack")
-    assert [one.partition(" (")[0] for one in then["changes"][1:]] == ["blog-worker-1: started", "blog-web: replaced"]
+    assert [one.partition(" (")[0] for one in then["changes"][1:]] == ["blog-db: started", "blog-web: replaced"]
     assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "second\n"
     sent = site.host.exec(["ls", "/etc/shepherd/stacks/blog"]).stdout.split()
     assert {name.rpartition("-")[0] for name in sent} == {"html", "motd"}
