@@ -24,8 +24,8 @@ class DuplicateKey(UserWarning):
     """A mapping that sets the same key twice: the last one holds, as in Ansible, and the user is told."""
 
 
-class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
-    """PyYAML's safe loader; `construct_yaml_*` below keep the marks."""
+class Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
+    """PyYAML's safe loader; the functions below keep the marks. A kind of file with tags of its own derives one."""
 
     file: str
 
@@ -34,18 +34,18 @@ class _Loader(_Base):  # type: ignore[misc]  # the base is chosen at run time
         return Origin(self.file, mark.line + 1, mark.column + 1)
 
 
-def _text(loader: _Loader, node: yaml.ScalarNode) -> Text:
+def text(loader: Loader, node: yaml.ScalarNode) -> Text:
     return Text(node.value, loader.origin(node))
 
 
-def _sequence(loader: _Loader, node: yaml.SequenceNode) -> Sequence:
+def sequence(loader: Loader, node: yaml.SequenceNode) -> Sequence:
     made = Sequence()
     made.origin = loader.origin(node)
     made.extend(loader.construct_object(child, deep=True) for child in node.value)
     return made
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
+def mapping(loader: Loader, node: yaml.MappingNode) -> Mapping:
     loader.flatten_mapping(node)
     made = Mapping()
     made.origin = loader.origin(node)
@@ -67,7 +67,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
     return made
 
 
-def _unsafe(loader: _Loader, node: yaml.Node) -> Any:
+def _unsafe(loader: Loader, node: yaml.Node) -> Any:
     def mark(value: Any) -> Any:
         if isinstance(value, Text):
             value.literal = True
@@ -79,49 +79,49 @@ def _unsafe(loader: _Loader, node: yaml.Node) -> Any:
                 mark(inner)
         return value
 
-    plain: dict[type, Callable[[_Loader, Any], Any]] = {
-        yaml.ScalarNode: _text,
-        yaml.SequenceNode: _sequence,
-        yaml.MappingNode: _mapping,
+    plain: dict[type, Callable[[Loader, Any], Any]] = {
+        yaml.ScalarNode: text,
+        yaml.SequenceNode: sequence,
+        yaml.MappingNode: mapping,
     }
     return mark(plain[type(node)](loader, node))
 
 
-def _vault(loader: _Loader, node: yaml.ScalarNode) -> Any:
+def _vault(loader: Loader, node: yaml.ScalarNode) -> Any:
     raise ParseError("values encrypted with Ansible Vault are not supported yet", origin=loader.origin(node))
 
 
-_Loader.add_constructor("tag:yaml.org,2002:str", _text)
-_Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_constructor("!unsafe", _unsafe)
-_Loader.add_constructor("!vault", _vault)
-_Loader.add_constructor("!vault-encrypted", _vault)
+Loader.add_constructor("tag:yaml.org,2002:str", text)
+Loader.add_constructor("tag:yaml.org,2002:seq", sequence)
+Loader.add_constructor("tag:yaml.org,2002:map", mapping)
+Loader.add_constructor("!unsafe", _unsafe)
+Loader.add_constructor("!vault", _vault)
+Loader.add_constructor("!vault-encrypted", _vault)
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, kind: type[Loader] = Loader) -> Any:
     """The document in the file `path`; None where it is empty. Raises ParseError with the place."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ParseError(f"not UTF-8 text: {error.reason} at byte {error.start}", origin=Origin(str(path))) from None
     except OSError as error:
         raise ParseError(f"cannot read {path}: {error.strerror}") from None
-    return load_text(text, str(path))
+    return load_text(content, str(path), kind)
 
 
-def load_text(text: str, file: str) -> Any:
-    """The document in `text`, which errors and origins call `file`."""
-    if text.startswith("$ANSIBLE_VAULT"):
+def load_text(content: str, file: str, kind: type[Loader] = Loader) -> Any:
+    """The document in `content`, which errors and origins call `file`."""
+    if content.startswith("$ANSIBLE_VAULT"):
         raise ParseError("files encrypted with Ansible Vault are not supported yet", origin=Origin(file))
-    loader = _Loader(text)
+    loader = kind(content)
     loader.file = file
     try:
         return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Origin(file, mark.line + 1, mark.column + 1) if mark else Origin(file)
-        raise ParseError(f"YAML: {error.problem or error.context}", origin=place, hint=_hint(text, place)) from None
+        raise ParseError(f"YAML: {error.problem or error.context}", origin=place, hint=_hint(content, place)) from None
     except yaml.YAMLError as error:
         raise ParseError(f"YAML: {error}", origin=Origin(file)) from None
     except ValueError as error:  # an impossible date or number, such as 2020-13-45
@@ -132,8 +132,8 @@ def load_text(text: str, file: str) -> Any:
         loader.dispose()
 
 
-def _hint(text: str, place: Origin) -> str | None:
-    lines = text.splitlines()
+def _hint(content: str, place: Origin) -> str | None:
+    lines = content.splitlines()
     line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces; YAML does not allow tabs"

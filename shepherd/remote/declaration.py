@@ -16,15 +16,26 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 # option: the command's, for a text or number; for a list, of which each word is given
 _VALUES = (("user", "--user"), ("workdir", "--workdir"), ("hostname", "--hostname"), ("restart", "--restart"),
-           ("stop_signal", "--stop-signal"), ("stop_timeout", "--stop-timeout"))  # fmt: skip
+           ("stop_signal", "--stop-signal"), ("stop_timeout", "--stop-timeout"), ("domainname", "--domainname"),
+           ("ipc", "--ipc"), ("pid", "--pid"), ("uts", "--uts"), ("oom_score_adj", "--oom-score-adj"),
+           ("shm_size", "--shm-size"))  # fmt: skip
 _LISTS = (("volumes", "--volume"), ("tmpfs", "--tmpfs"), ("ports", "--publish"), ("cap_add", "--cap-add"),
-          ("cap_drop", "--cap-drop"))  # fmt: skip
-_SWITCHES = (("read_only", "--read-only"), ("init", "--init"))
-_LIMITS = (("memory", "--memory"), ("memory_swap", "--memory-swap"), ("cpus", "--cpus"), ("pids", "--pids-limit"))
+          ("cap_drop", "--cap-drop"), ("devices", "--device"), ("group_add", "--group-add"),
+          ("security_opt", "--security-opt"))  # fmt: skip
+_ORDERED = (("dns", "--dns"), ("dns_search", "--dns-search"), ("dns_opt", "--dns-option"))
+_PAIRS = (("env", "--env"), ("labels", "--label"), ("sysctls", "--sysctl"), ("ulimits", "--ulimit"),
+          ("extra_hosts", "--add-host"))  # fmt: skip
+_SWITCHES = (("read_only", "--read-only"), ("init", "--init"), ("privileged", "--privileged"), ("tty", "--tty"),
+             ("stdin_open", "--interactive"))  # fmt: skip
+_LIMITS = (("memory", "--memory"), ("memory_swap", "--memory-swap"), ("reservation", "--memory-reservation"),
+           ("cpus", "--cpus"), ("cpu_shares", "--cpu-shares"), ("cpuset", "--cpuset-cpus"),
+           ("pids", "--pids-limit"))  # fmt: skip
+_LOG = (("driver", "--log-driver", "%s"), ("max_size", "--log-opt", "max-size=%s"),
+        ("max_file", "--log-opt", "max-file=%s"))  # fmt: skip
 _CHECKS = (("command", "--health-cmd"), ("http", "--health-http"), ("tcp", "--health-tcp"),
            ("retries", "--health-retries"))  # fmt: skip
 _TIMES = (("interval", "--health-interval"), ("timeout", "--health-timeout"),
-          ("start_period", "--health-start-period"))  # fmt: skip
+          ("start_period", "--health-start-period"), ("start_interval", "--health-start-interval"))  # fmt: skip
 
 
 class DeclarationError(ValueError):
@@ -84,10 +95,14 @@ def declare(args, digest, salt):
         found[name] = sorted(str(one) for one in args[name] or ())
     for name, _word in _SWITCHES:
         found[name] = args[name] or None
-    found["networks"] = [str(one) for one in args["networks"] or ()]
+    for name in ("networks",) + tuple(name for name, _word in _ORDERED):
+        found[name] = [str(one) for one in args[name] or ()]
+    found["aliases"] = sorted(set(args["aliases"] or ()))
+    found["shm_size"] = None if args["shm_size"] is None else size(args["shm_size"], "shm_size")
+    found["log"] = {name: value for name, value in (args["log"] or {}).items() if value is not None}
     for name in ("command", "entrypoint"):
         found[name] = None if args[name] is None else [str(one) for one in args[name]]
-    for name in ("env", "labels"):
+    for name, _word in _PAIRS:
         found[name] = {str(key): _text(value) for key, value in (args[name] or {}).items()}
     found["secrets"] = {str(key): _keyed(salt, value) for key, value in (args["secrets"] or {}).items()}
     found["resources"] = _limits(args["resources"] or {})
@@ -119,12 +134,17 @@ def _limits(given):
     for name, _word in _LIMITS:
         value = given.get(name)
         if value is not None:
-            found[name] = size(value, "resources." + name) if name.startswith("memory") else value
+            is_size = name in ("memory", "memory_swap", "reservation")
+            found[name] = size(value, "resources." + name) if is_size else value
     return found
 
 
 def _health(given):
+    if given.get("disable"):
+        return {"disable": True}
     found = {name: given[name] for name, _word in _CHECKS if given.get(name) is not None}
+    if given.get("exec"):
+        found["exec"] = [str(word) for word in given["exec"]]
     for name, _word in _TIMES:
         if given.get(name) is not None:
             found[name] = seconds(given[name], "health." + name)
@@ -181,19 +201,25 @@ def words(declared, app, instance):
     for name, word in _LISTS:
         for one in declared.get(name, ()):
             found += [word, one]
+    found += [one for name, word in _ORDERED for value in declared.get(name, ()) for one in (word, value)]
     found += [word for name, word in _SWITCHES if declared.get(name)]
-    for name, word in (("env", "--env"), ("labels", "--label")):
+    for name, word in _PAIRS:
         for key, value in declared.get(name, {}).items():
             found += [word, "%s=%s" % (key, value)]
     limits, health = declared.get("resources", {}), declared.get("health", {})
     found += [one for name, word in _LIMITS if name in limits for one in (word, str(limits[name]))]
+    found += [one for name, word, form in _LOG if name in declared.get("log", {})
+              for one in (word, form % declared["log"][name])]  # fmt: skip
+    found += ["--no-healthcheck"] if "disable" in health else []
+    found += ["--health-cmd", json.dumps(health["exec"])] if "exec" in health else []
     found += [one for name, word in _CHECKS if name in health for one in (word, str(health[name]))]
     found += [one for name, word in _TIMES if name in health for one in (word, "%dms" % (health[name] * 1000))]
     networks = declared.get("networks", [])
     if networks:
         found += ["--network", ",".join(networks)]
         if not set(networks) & {"none", "host", "bridge"}:
-            found += ["--network-alias", app]
+            for alias in [app] + declared.get("aliases", []):
+                found += ["--network-alias", alias]
     return found
 
 

@@ -13,6 +13,7 @@ from shepherd.spec import load_spec
 
 # A test of ours may import target code
 from shepherd.remote import declaration  # isort: skip
+from shepherd.runtime.cli import run_options  # isort: skip
 
 NAMES = some.text("abcdefgh_.", min_size=1, max_size=6)
 TEXTS = some.text(some.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -28,6 +29,10 @@ FIELDS: dict[str, some.SearchStrategy[Any]] = {
     "restart": some.sampled_from([None, "no", "always"]),
     "user": some.sampled_from([None, "app", "1000:1000"]),
     "read_only": some.booleans(),
+    "dns": some.lists(some.sampled_from(["1.1.1.1", "8.8.8.8"]), max_size=2, unique=True),
+    "sysctls": some.dictionaries(NAMES, some.integers(0, 9), max_size=2),
+    "log": some.fixed_dictionaries({}, optional={"max_file": some.integers(1, 9)}),
+    "shm_size": SIZES,
     "resources": some.fixed_dictionaries({}, optional={"memory": SIZES, "pids": some.integers(1, 99)}),
     "health": some.fixed_dictionaries({"tcp": some.just("80")}, optional={"interval": TIMES, "timeout": TIMES}),
 }
@@ -84,3 +89,38 @@ def test_no_secret_is_in_a_label_or_a_difference(one: str, other: str) -> None:
 def test_what_cannot_be_meant(options: dict[str, Any], word: str) -> None:
     with pytest.raises(declaration.DeclarationError, match=word):
         declared(options)
+
+
+def test_every_option_is_something_that_the_runtime_takes() -> None:
+    options = {
+        "aliases": ["www"], "networks": ["front"], "cap_add": ["NET_ADMIN"], "devices": ["/dev/null:/dev/zero2:r"],
+        "dns": ["1.1.1.1"], "dns_opt": ["ndots:2"], "dns_search": ["example.org"], "domainname": "example.org",
+        "extra_hosts": {"db": "10.0.0.1", "v6": "::1", "host": "host-gateway"}, "group_add": ["adm"],
+        "ipc": "shareable", "oom_score_adj": -500, "pid": "host", "privileged": True,
+        "security_opt": ["no-new-privileges:true"],
+        "shm_size": "1m", "stdin_open": True, "sysctls": {"net.core.somaxconn": 1024}, "tty": True, "uts": "host",
+        "ulimits": {"nofile": "1024:2048", "nproc": -1},
+        "log": {"driver": "json-file", "max_size": "1m", "max_file": 2},
+        "health": {"exec": ["test", "-e", "/a b"], "start_interval": "1s"},
+        "resources": {"memory": "64M", "reservation": "32M", "cpu_shares": 512, "cpuset": "0", "pids": 9},
+    }  # fmt: skip
+    words = [*declaration.words(declared(options), "shop", "shop"), "--", "app:1"]
+    made = run_options.request(run_options.read(words, "create"))
+    assert made.config["Healthcheck"]["Test"] == ["CMD", "test", "-e", "/a b"]
+    assert made.networking["aliases"] == ["shop", "www"]
+    assert sorted(made.extra_hosts) == [("db", "10.0.0.1"), ("host", "host-gateway"), ("v6", "::1")]
+    assert made.config["Domainname"] == "example.org"
+    shown = {
+        "Dns": ["1.1.1.1"], "DnsOptions": ["ndots:2"], "DnsSearch": ["example.org"], "GroupAdd": ["adm"],
+        "IpcMode": "shareable", "OomScoreAdj": -500, "PidMode": "host", "Privileged": True, "ShmSize": 1 << 20,
+        "SecurityOpt": ["no-new-privileges=true"], "Sysctls": {"net.core.somaxconn": "1024"}, "UTSMode": "host",
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}, "Memory": 64 << 20,
+        "MemoryReservation": 32 << 20, "CpuShares": 512, "CpusetCpus": "0", "PidsLimit": 9,
+    }  # fmt: skip
+    assert {name: made.host[name] for name in shown} == shown
+    assert [one["Name"] for one in made.host["Ulimits"]] == ["nofile", "nproc"]
+    off = declaration.words(declared({"health": {"disable": True}}), "shop", "shop")
+    made = run_options.request(run_options.read([*off, "--", "app:1"], "create"))
+    assert made.config["Healthcheck"]["Test"] == ["NONE"]
+    plain = run_options.request(run_options.read(["--health-cmd", "[ -e /a ]", "app:1"], "create"))
+    assert plain.config["Healthcheck"]["Test"] == ["CMD-SHELL", "[ -e /a ]"]

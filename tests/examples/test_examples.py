@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 # The ones that need more of a host than SSH; verify.yml is played by site.yml.
 ON_SYSTEMD = {"packages", "services"}
-OURS = {"containers"}  # modules that ansible-core does not have
+OURS = {"containers", "stack"}  # modules that ansible-core does not have
 EXAMPLES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "verify")
 ORACLE = os.environ.get("SHEPHERD_ORACLE")
 

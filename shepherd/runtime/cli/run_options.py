@@ -126,11 +126,15 @@ def _health(found):
     if found.no_healthcheck:
         return {"Test": ["NONE"]}
     made = {}
-    for value, kind in ((found.health_cmd, "CMD-SHELL"), (found.health_http, "HTTP"), (found.health_tcp, "TCP")):
+    for value, test in (
+        (found.health_cmd, _command(found.health_cmd)),
+        (found.health_http, ["HTTP", found.health_http]),
+        (found.health_tcp, ["TCP", found.health_tcp]),
+    ):
         if value:
             if made:
                 raise RuntimeFailure("--health-cmd, --health-http and --health-tcp exclude one another")
-            made["Test"] = [kind, value]
+            made["Test"] = test
     for field, value in (
         ("Interval", found.health_interval),
         ("Timeout", found.health_timeout),
@@ -142,6 +146,20 @@ def _health(found):
     if found.health_retries:
         made["Retries"] = _number(found.health_retries, "--health-retries")
     return made or None
+
+
+def _command(text):
+    """Words, as a list in JSON, run as they are; other text is for the container's shell. As with podman."""
+    if text and text.startswith("["):
+        import json
+
+        try:
+            words = json.loads(text)
+        except ValueError:
+            words = None
+        if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
+            return ["CMD"] + words
+    return ["CMD-SHELL", text]
 
 
 def limits(found) -> dict:

@@ -1,0 +1,46 @@
+"""The networks of a service, by a list of names or a mapping; and `network_mode`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shepherd.compose import shape
+from shepherd.origin import Mapping
+
+if TYPE_CHECKING:
+    from shepherd.compose.where import Where
+
+_ADDRESS = "the runtime gives addresses; services find one another by name"
+_LONG = shape.fields(
+    {
+        "aliases": shape.strings,
+        "ipv4_address": shape.unsupported(_ADDRESS),
+        "ipv6_address": shape.unsupported(_ADDRESS),
+        "link_local_ips": shape.unsupported(_ADDRESS),
+        "mac_address": shape.unsupported(),
+        "driver_opts": shape.unsupported(),
+        "gw_priority": shape.unsupported("the first network that is not internal is the way out"),
+        "interface_name": shape.unsupported(),
+        "priority": shape.unsupported("write the networks in their order"),
+    }
+)
+
+
+def networks(value: Any, where: Where) -> Mapping:
+    """network → {"aliases": [name, …]}"""
+    if isinstance(value, dict):
+        return shape.mapped(_LONG, {})(value, where)  # type: ignore[no-any-return]  # a reader's result
+    made = Mapping()
+    for position, one in enumerate(shape.listed(shape.word)(value, where)):
+        place = where.into(position, one)
+        if one in made:
+            raise place.error(f"{one} is there twice")
+        made[one] = {}
+    return made
+
+
+def network_mode(value: Any, where: Where) -> str:
+    found = shape.word(value, where)
+    if found.startswith(("service:", "container:")):
+        raise where.error("the network of another container is not supported", "put both on one network")
+    return str(shape.choice("none", "host", "bridge")(found, where))

@@ -1,0 +1,89 @@
+"""The configs and secrets that a service is given, by name or with the place where it sees them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shepherd.compose import mount, shape
+from shepherd.origin import Mapping
+
+if TYPE_CHECKING:
+    from shepherd.compose.where import Where
+    from shepherd.origin import Origin
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
+_SECRETS = "/run/secrets/"
+_OWNED = "a secret is of mode 0400 and belongs to the container's user"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """`target`: of a secret a name in /run/secrets, of a config a path. `mode` in octal."""
+
+    source: str
+    target: str
+    mode: str = "444"
+    origin: Origin | None = field(default=None, compare=False)
+
+
+_LONG = {
+    "config": shape.fields(
+        {
+            "source": shape.word,
+            "target": shape.word,
+            "mode": mount.mode,
+            "uid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
+            "gid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
+        }
+    ),
+    "secret": shape.fields(
+        {
+            "source": shape.word,
+            "target": shape.word,
+            "mode": shape.unsupported(_OWNED),
+            "uid": shape.unsupported(_OWNED),
+            "gid": shape.unsupported(_OWNED),
+        }
+    ),
+}
+
+
+def configs(value: Any, where: Where) -> Mapping:
+    """target → Grant"""
+    return _read("config", value, where)
+
+
+def secrets(value: Any, where: Where) -> Mapping:
+    """target → Grant"""
+    return _read("secret", value, where)
+
+
+def _read(kind: str, value: Any, where: Where) -> Mapping:
+    if not isinstance(value, list):
+        raise where.error(f"should be a list, and is {shape.kind(value)}")
+    made = Mapping()
+    for position, one in enumerate(value):
+        place = where.into(position, one)
+        found = _LONG[kind](one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
+        if "source" not in found:
+            raise place.error(f"should say its `source`, the name of a {kind}")
+        target = _target(kind, found.get("target", found["source"]), place)
+        if target in made:
+            raise place.error(f"{target} is there twice")
+        made[target] = Grant(found["source"], target, found.get("mode", "444"), place.origin)
+    return made
+
+
+def _target(kind: str, target: str, where: Where) -> str:
+    if kind == "config":
+        return posixpath.normpath(posixpath.join("/", target)).replace("//", "/")
+    name = target[len(_SECRETS) :] if target.startswith(_SECRETS) else target
+    if not _NAME.fullmatch(name):
+        raise where.error(
+            f"{target[:80]!r} is no name of a secret",
+            f"it is a file in {_SECRETS}: letters, digits and _ . - make a name",
+        )
+    return name

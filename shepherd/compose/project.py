@@ -1,0 +1,134 @@
+"""A project: Compose files as a whole, with what holds between their parts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from shepherd.compose import dependency, document, environment
+from shepherd.compose.where import Where
+from shepherd.errors import nearest
+from shepherd.origin import Mapping, Origin, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Lookup
+    from collections.abc import Sequence
+
+    from shepherd.compose.port import Port
+
+
+@dataclass
+class Project:
+    """`services` are those of the active profiles, each behind those that it waits for."""
+
+    name: str
+    folder: str
+    variables: dict[str, str]
+    services: dict[str, Mapping]
+    networks: Mapping
+    volumes: Mapping
+    configs: Mapping
+    secrets: Mapping
+    top: Where
+
+    def where(self, service: str, field: str = "", origin: Any = None) -> Where:
+        """The place of a service, or of a field of it."""
+        found = self.services[service]
+        label = f"services.{service}.{field}" if field else f"services.{service}"
+        known = origin_of(found, field) if field else origin_of(found)
+        return replace(self.top, label=label, origin=origin or known or self.top.origin)
+
+
+def load(
+    paths: Sequence[str],
+    name: str,
+    *,
+    folder: str | None = None,
+    variables: Lookup[str, str] | None = None,
+    profiles: Sequence[str] = (),
+) -> Project:
+    """The project that the files make, the later ones on top. Raises ParseError for the first thing that is wrong.
+
+    `folder`: what relative paths are relative to, else the first file's folder, whose `.env` is read. `variables` hold
+    before those of `.env`.
+    """
+    paths = [os.path.abspath(path) for path in paths]
+    folder = os.path.abspath(folder or os.path.dirname(paths[0]))
+    known = environment.beside(folder, {**(variables or {}), "COMPOSE_PROJECT_NAME": name})
+    top = Where("", Origin(paths[0]), folder)
+    found = document.files(paths, folder, known, document.Reading(top.warnings))
+    everything = {str(key): value for key, value in found.get("services", {}).items()}
+    if not everything:
+        raise top.error("there are no services in it")
+    active = dependency.linked({key: value for key, value in everything.items() if _is_active(value, profiles)})
+    order = dependency.ordered(active, everything, top)
+    rest = {part: found.get(part, Mapping()) for part in document.PARTS[1:]}
+    project = Project(name, folder, known, {key: active[key] for key in order}, **rest, top=top)
+    _check(project)
+    return project
+
+
+def _is_active(service: Mapping, profiles: Sequence[str]) -> bool:
+    named = service.get("profiles")
+    return not named or "*" in profiles or bool(set(named) & set(profiles))
+
+
+def _check(project: Project) -> None:
+    for name, service in project.services.items():
+        if "image" not in service and "build" not in service:
+            raise project.where(name).error("should say its `image`, or how to `build` one")
+        _check_networks(project, name, service)
+        for one in service.get("volumes", {}).values():
+            if one.kind == "volume" and one.source:
+                _known(project, name, "volumes", one.source, one.origin)
+        for field in ("configs", "secrets"):
+            for one in service.get(field, {}).values():
+                _known(project, name, field, one.source, one.origin)
+        _check_number(project, name, service)
+    _check_ports(project)
+
+
+def _known(project: Project, name: str, field: str, wanted: str, origin: Any) -> None:
+    known = getattr(project, field)
+    if wanted not in known:
+        hint = nearest(wanted, map(str, known)) or f"declare it under `{field}` at the top"
+        raise project.where(name, field, origin).error(f"there is no {field[:-1]} {wanted}", hint)
+
+
+def _check_networks(project: Project, name: str, service: Mapping) -> None:
+    for network in service.get("networks", ()):
+        if network != "default":
+            _known(project, name, "networks", network, getattr(network, "origin", None))
+    mode = service.get("network_mode")
+    if mode and service.get("networks"):
+        raise project.where(name, "network_mode").error("and `networks` exclude one another")
+    if mode in ("none", "host") and service.get("ports"):
+        raise project.where(name, "ports").error(f"there is none to publish with network_mode: {mode}")
+
+
+def replicas(service: Mapping) -> int | None:
+    """How many instances; None where nothing is said."""
+    found: int | None = service.get("scale", service.get("deploy", {}).get("replicas"))
+    return found
+
+
+def _check_number(project: Project, name: str, service: Mapping) -> None:
+    other = service.get("deploy", {}).get("replicas")
+    if "scale" in service and other not in (None, service["scale"]):
+        raise project.where(name, "scale").error(f"is {service['scale']}, and deploy.replicas is {other}")
+    if "container_name" in service and replicas(service) not in (None, 1):
+        raise project.where(name, "container_name").error("is one name, and there are several replicas")
+
+
+def _check_ports(project: Project) -> None:
+    taken: dict[tuple[int, str], list[tuple[str, Port]]] = {}
+    for name, service in project.services.items():
+        for port in service.get("ports", ()):
+            others = taken.setdefault((port.first, port.protocol), [])
+            for other, one in others:
+                if port.clashes(one):
+                    place = f" ({one.origin})" if one.origin else ""
+                    message = f"the port {port.first}/{port.protocol} is published by {other}, too{place}"
+                    raise project.where(name, "ports", port.origin).error(message)
+            others.append((name, port))

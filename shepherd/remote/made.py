@@ -1,0 +1,65 @@
+"""What the container modules made on this machine, found by its labels: of one stack, or all of it."""
+
+import os
+
+from shepherd.remote import declaration
+
+STACK, SERVICE = "shepherd.stack", "shepherd.service"
+BROUGHT = "shepherd.brought"  # an annotation in the store's index: the name that container_image gave the image
+
+
+def containers(runtime):
+    """(record, labels) of each container that a play declared."""
+    records = runtime.part("containers.record")
+    for record in records.everything(runtime.part("containers.folders").Folders()):
+        labels = record.config["Config"].get("Labels") or {}
+        if declaration.APP in labels and declaration.DECLARED in labels:
+            yield record, labels
+
+
+def networks(runtime):
+    """(record, labels) of each network that a play declared."""
+    records = runtime.part("network.records")
+    if not os.path.isdir(os.path.join(records.DEFAULT_ROOT, "networks")):
+        return  # none is made by looking
+    for record in records.Records().networks():
+        if declaration.DECLARED in (record["labels"] or {}):
+            yield record, record["labels"]
+
+
+def volumes(runtime):
+    """(volume, labels) of each volume that a play declared."""
+    folders = runtime.part("containers.folders").Folders()
+    for volume in runtime.part("volumes.volume").everything(folders.root):
+        labels = volume.about.get("Labels") or {}
+        if declaration.DECLARED in labels:
+            yield volume, labels
+
+
+def images(runtime, store):
+    """(name, descriptor) of each image that a play brought, the oldest first."""
+    for name, descriptor in runtime.part("images.names").Names(store).all():
+        if name is not None and descriptor.annotations.get(BROUGHT) == str(name):
+            yield name, descriptor
+
+
+def of_stack(runtime, stack):
+    """{"container": names of declared containers, "network": names, "volume": names} that have its label."""
+    found = {
+        "container": {labels[declaration.APP] for _record, labels in containers(runtime) if labels.get(STACK) == stack},
+        "network": {record["name"] for record, labels in networks(runtime) if labels.get(STACK) == stack},
+        "volume": {volume.name for volume, labels in volumes(runtime) if labels.get(STACK) == stack},
+    }
+    return {kind: sorted(names) for kind, names in found.items()}
+
+
+def mounted(runtime, stack, folder):
+    """Names in `folder` that containers of a stack have mounted, those too that only keep an earlier declaration."""
+    found = []
+    for _record, labels in containers(runtime):
+        if labels.get(STACK) == stack:
+            for one in (declaration.kept(labels) or {}).get("volumes", ()):
+                path = one.partition(":")[0]
+                if os.path.dirname(path) == folder:
+                    found.append(os.path.basename(path))
+    return found

@@ -1,0 +1,207 @@
+"""Compose files on a lab host: a web service, what it needs and what has to be done first; converged, pruned, gone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import images
+import pytest
+
+pytestmark = pytest.mark.lab(hosts=2)
+
+ONE = "web1"
+SECRET = "geheim-4711"
+COMPOSE = """\
+x-app: &app
+  image: app:1
+  stop_grace_period: 1s
+services:
+  web:
+    <<: *app
+    command: [httpd, -f, -p, "8080", -h, /srv]
+    depends_on:
+      fill: {condition: service_completed_successfully}
+      db: {condition: service_healthy}
+    ports: ["127.0.0.1:8097:8080"]
+    volumes: ["./html:/srv:ro", "data:/data:ro"]
+    configs: [{source: motd, target: /etc/motd}]
+    secrets: [key]
+    environment: {LEVEL: "${LEVEL:-info}"}
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 100ms, timeout: 5s}
+  fill:
+    <<: *app
+    command: ["sh", "-c", "wget -q -O /data/page http://db:5432/index.html && echo filled"]
+    depends_on: {db: {condition: service_healthy}}
+    volumes: ["data:/data"]
+  db:
+    <<: *app
+    command: sh -c "echo rows > /tmp/index.html; exec httpd -f -p 5432 -h /tmp"
+    healthcheck: {test: test -e /tmp/index.html, interval: 100ms}
+    networks: {default: {aliases: [database]}}
+    tmpfs: /tmp
+volumes: {data: }
+configs: {motd: {content: "welcome to ${COMPOSE_PROJECT_NAME}"}}
+secrets: {key: {environment: KEY}}
+"""
+
+
+def stack(**options: Any) -> dict[str, Any]:
+    return {
+        "container_stack": {"name": "blog", "file": "compose.yml", "settle": 0.2, "secrets": {"KEY": SECRET}, **options}
+    }
+
+
+@pytest.fixture
+def folder(site) -> Path:
+    (site.folder / "html").mkdir()
+    (site.folder / "html" / "index.html").write_text("first\n")
+    (site.folder / "compose.yml").write_text(COMPOSE)
+    return Path(site.folder)
+
+
+def names(site) -> dict[str, str]:
+    """Containers that are there: name → id. What keeps an earlier declaration is not looked at."""
+    lines = site.runtime("ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}}").splitlines()
+    return {name: identity for name, identity in map(str.split, lines) if not name.endswith(".previous")}
+
+
+def test_a_stack_converges_and_one_field_is_one_service(site, app, folder):
+    tasks, before = [app, stack()], site.state()
+    said = site.good(tasks, "--check", "--diff", host=ONE).result("container_stack")
+    assert site.state() == before
+    done = site.good(tasks, "--diff", "-vvv", host=ONE)
+    first = done.result("container_stack")
+    assert said["changes"] == first["changes"]
+    assert said["diff"] == first["diff"]
+    assert SECRET not in done.text
+    assert [one["health"] for one in first["services"]["web"]] == ["healthy"]
+    assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
+    for path, text in (("/data/page", "rows\n"), ("/etc/motd", "welcome to blog"), ("/run/secrets/key", SECRET)):
+        assert site.runtime("exec", "blog-web", "cat", path) == text
+    assert site.runtime("exec", "blog-web", "wget", "-q", "-O", "-", "http://database:5432/") == "rows\n"
+    assert sorted(names(site)) == ["blog-db", "blog-fill", "blog-web"]
+
+    before, there = site.state(), names(site)
+    assert site.good(tasks, host=ONE).changed == set()
+    assert site.state() == before
+
+    changed = stack(env={"LEVEL": "debug"}, show_env=["LEVEL"])
+    said = site.good([changed], "--check", "--diff", host=ONE).result("container_stack")
+    then = site.good([changed], "--diff", host=ONE).result("container_stack")
+    assert said["changes"] == then["changes"] == ["blog-web: replaced (env.LEVEL: info → debug)"]
+    assert said["diff"] == then["diff"] == {
+        "before": {"blog-web": {"env.LEVEL": "info"}}, "after": {"blog-web": {"env.LEVEL": "debug"}},
+    }  # fmt: skip
+    assert {name for name, identity in names(site).items() if there[name] != identity} == {"blog-web"}
+
+    (folder / "html" / "index.html").write_text("second\n")
+    site.runtime("kill", "blog-db")
+    site.runtime("wait", "blog-db")
+    then = site.good([changed], host=ONE).result("container_stack")
+    assert [one.partition(" (")[0] for one in then["changes"][1:]] == ["blog-db: started", "blog-web: replaced"]
+    assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "second\n"
+    sent = site.host.exec(["ls", "/etc/shepherd/stacks/blog"]).stdout.split()
+    assert {name.rpartition("-")[0] for name in sent} == {"html", "motd"}
+
+
+def test_what_is_no_longer_declared_is_told_and_pruned_and_nothing_else(site, app, folder):
+    (folder / "compose.yml").write_text(
+        "services: {web: {image: app:1, networks: [front, back], volumes: ['data:/data']}, old: {image: app:1}}\n"
+        "networks: {front: , back: }\nvolumes: {data: }"
+    )
+    other = {"container": {"name": "blog-other", "image": "app:1", "settle": 0.2}}
+    site.good([app, stack(), other], host=ONE)
+    site.runtime("run", "-d", "--name", "blog-mine", "--label", "shepherd.stack=blog", "app:1")
+    site.runtime("volume", "create", "--label", "shepherd.stack=blog", "blog_mine")
+    (folder / "compose.yml").write_text("services: {web: {image: app:1, networks: [front]}}\nnetworks: {front: }")
+    orphans = ["container blog-old", "network blog_back", "network blog_default", "volume blog_data"]
+
+    kept = site.good([stack()], host=ONE)
+    assert kept.result("container_stack")["orphans"] == orphans
+    assert "container blog-old" in kept.text
+    assert "prune: true" in kept.text
+    prune = stack(prune=True, remove_volumes=True)
+    said = site.good([prune], "--check", "--diff", host=ONE).result("container_stack")
+    done = site.good([prune], "--diff", host=ONE).result("container_stack")
+    assert said["changes"] == done["changes"] == [f"{one}: removed" for one in orphans]
+    assert said["diff"] == done["diff"] == {
+        "before": dict.fromkeys(orphans, "present"), "after": dict.fromkeys(orphans, "absent"),
+    }  # fmt: skip
+    assert sorted(names(site)) == ["blog-mine", "blog-other", "blog-web"]
+    assert site.runtime("volume", "ls", "-q").split() == ["blog_mine"]
+
+    gone = {"container_stack": {"name": "blog", "state": "absent"}}
+    said = site.good([gone], "--check", host=ONE).result("container_stack")
+    done = site.good([gone], host=ONE).result("container_stack")
+    assert said["changes"] == done["changes"] == ["container blog-web: removed", "network blog_front: removed"]
+    assert site.good([gone], host=ONE).changed == set()
+    assert sorted(names(site)) == ["blog-mine", "blog-other"]
+    assert site.host.exec(["ls", "/etc/shepherd/stacks"], check=False).stdout == ""
+
+
+def test_what_can_be_known_in_advance_leaves_nothing_half_deployed(site, app, folder):
+    site.good([app], host=ONE)
+    site.runtime("network", "create", "blog_theirs")
+    before = site.state()
+    for text, words in (
+        ("services: {a: {image: app:1}, b: {imgae: app:1}}", "services.b.imgae"),
+        (
+            "services: {a: {image: app:1}, b: {image: none:1, pull_policy: never}}",
+            "service b: there is no image none:1",
+        ),
+        ("services: {a: {image: app:1, networks: [x]}}\nnetworks: {x: {external: true}}", "network x: is external"),
+        ("services: {a: {image: app:1, networks: [theirs]}}\nnetworks: {theirs: }", "not this stack's"),
+        ("services: {a: {image: app:1, build: ./none}}", "there is no folder"),
+        (
+            "services: {a: {image: app:1}, b: {image: app:1, ports: ['22:22']}}",
+            "the port 22/tcp of 0.0.0.0 is somebody",
+        ),
+        (
+            "services: {a: {image: app:1}, b: {image: app:1, depends_on: {a: {condition: service_healthy}}}}",
+            "service b: waits for a to be healthy, which has no health check",
+        ),
+    ):
+        (folder / "compose.yml").write_text(text)
+        failed = site.play([stack()], host=ONE)
+        assert failed.code == 2, failed.text
+        assert words in failed.result("container_stack")["msg"]
+        assert "exception" not in failed.result("container_stack")
+        assert site.state() == before
+
+
+def test_a_service_that_fails_is_told_with_its_log_and_those_behind_it_wait(site, app, folder):
+    (folder / "compose.yml").write_text(
+        "services:\n"
+        "  job: {image: 'app:1', command: [sh, -c, 'test -e /d/well || { echo none; exit 3; }'], volumes: ['d:/d']}\n"
+        "  web: {image: 'app:1', depends_on: {job: {condition: service_completed_successfully}}}\n"
+        "volumes: {d: }"
+    )
+    failed = site.play([app, stack()], host=ONE).result("container_stack")
+    assert failed["msg"].startswith("service job: ")
+    assert "ended with 3" in failed["msg"]
+    assert failed["log"] == ["none"]
+    assert "blog-web" not in names(site)
+    site.host.exec(["touch", "/var/lib/shepherd/volumes/blog_d/_data/well"])
+    assert site.good([stack()], host=ONE).changed == {"container_stack"}
+    assert site.good([stack()], host=ONE).changed == set()
+
+
+def test_images_are_built(site, folder):
+    (folder / "own").mkdir()
+    shutil.copy(images.BUSYBOX, folder / "own" / "busybox")
+    (folder / "own" / "Containerfile").write_text(
+        "FROM scratch\nCOPY busybox /bin/busybox\nARG LEVEL\nENV LEVEL=$LEVEL\nSTOPSIGNAL SIGKILL\n"
+        'CMD ["/bin/busybox", "sleep", "1000"]\n'
+    )
+    (folder / "compose.yml").write_text("services: {own: {build: {context: ./own, args: {LEVEL: $LEVEL}}}}")
+    first, second = stack(env={"LEVEL": "1"}), stack(env={"LEVEL": "2"})
+    done = site.good([first], host=ONE).result("container_stack")
+    assert done["changes"] == ["image blog-own: built", "network blog_default: created", "blog-own: created"]
+    assert site.good([first], host=ONE).changed == set()
+    said = site.good([second], "--check", "--diff", host=ONE).result("container_stack")
+    done = site.good([second], "--diff", host=ONE).result("container_stack")
+    assert said["changes"] == done["changes"]
+    assert said["diff"] == done["diff"]
+    assert [one.partition(" (")[0] for one in done["changes"]] == ["image blog-own: built", "blog-own: replaced"]
