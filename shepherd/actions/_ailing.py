@@ -4,6 +4,7 @@ end, and those where a task has seen one that ails. Others cost nothing.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from shepherd.engine.step import Step
+
+PATIENCE = 10  # seconds that a host has to answer
 
 
 def note(step: Step, result: Mapping[str, Any]) -> None:
@@ -28,9 +31,10 @@ async def _look(step: Step) -> list[str]:
     """A sentence for each that ails now."""
     step.lane = None
     try:
-        result = await step.module("container_info", {}, check=False, diff=False)
-    except ShepherdError:
-        return []  # the host is gone, which its own results say
+        async with asyncio.timeout(PATIENCE):
+            result = await step.module("container_info", {}, check=False, diff=False)
+    except (ShepherdError, TimeoutError):
+        return []  # the host is gone, or very busy: the recap does not wait for it
     return list(sentences(result.get("containers") or ()))
 
 

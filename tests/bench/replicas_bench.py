@@ -96,9 +96,11 @@ def _remove(group: Path) -> None:
     """A control group, as soon as the monitors of podman's containers have left it."""
     for _try in range(100):
         try:
-            return group.rmdir()
+            group.rmdir()
         except OSError:
             time.sleep(0.05)
+        else:
+            return
 
 
 if __name__ == "__main__":
