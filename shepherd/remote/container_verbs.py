@@ -22,6 +22,7 @@ SOON = 0.02  # seconds until a command is looked at for what it runs, and twice 
 MERCY = 0.5  # seconds that a command has to end; the helper waits for us for one
 BATCH = 500  # lines that are written at once
 READ = 1 << 16
+KEPT = ".previous"  # ends the name of a container that is never started
 
 
 def run(task):
@@ -37,13 +38,15 @@ def run(task):
 
 
 def chosen(runtime, names):
-    """The Instances that are meant, by name."""
+    """The Instances that are meant, by name. One that only keeps what was declared before must be called by its own."""
     records = runtime.part("containers.record").everything(runtime.part("containers.folders").Folders())
     found = [instances.Instance(runtime, one) for one in records]
     return sorted((one for one in found if is_meant(one, names)), key=lambda one: one.name)
 
 
 def is_meant(instance, names):
+    if instance.app and instance.name == instance.app + KEPT:
+        return instance.name in names
     called = [instance.name] + ([instance.app] if instance.app else [])
     return not names or any(fnmatchcase(one, name) for name in names for one in called)
 
