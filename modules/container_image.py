@@ -5,7 +5,9 @@ and what was built on the controller, `_image` is {"descriptor": as in an OCI in
 Where blobs are missing the answer is {"need": "blobs", "blobs": [[digest, offset], …]}: nothing has the image's name
 yet. The action runs the module again with `_parts`, a list of [digest, offset, length], and their content, one after
 the other, as upload, until the answer is the result. A blob that came in part is gone on with, in the next play too.
-For what the target builds, the upload is the folder as a tar, and `_build` are words of the command.
+For what the target builds, the upload is the folder as a tar, and `_build` are words of the command. With `_build_only`
+it builds for others: under a name of its own, and the answer is {"store": folder, "image": as `_image`}.
+For what the controller pulls, a target without that name answers {"need": "image", "platform": "linux/amd64"}.
 """
 
 import os
@@ -36,6 +38,12 @@ SPEC = {
             " each target builds it. Times in it are those of `SOURCE_DATE_EPOCH`, so that the same sources make the"
             " same image.",
         },
+        "build_on": {
+            "type": "str",
+            "help": "A host of the inventory that builds, once for all hosts; the image comes from there to the"
+            " controller, and goes to the others. There it is called `shepherd.build/NAME`. In check mode nothing is"
+            " built.",
+        },
         "containerfile": {"type": "str", "help": "Another file of that folder to build by."},
         "build_args": {"type": "dict", "default": {}, "help": "Values for its `ARG`s. They can be seen in the image."},
         "build_network": {
@@ -45,8 +53,15 @@ SPEC = {
         },
         "pull": {
             "type": "str",
-            "help": "The target fetches this from a registry, such as `registry.example/shop:1.2` or"
+            "help": "This is fetched from a registry, such as `registry.example/shop:1.2` or"
             " `registry.example/shop@sha256:…`. It is asked again only with `force`.",
+        },
+        "pull_by": {
+            "type": "str",
+            "choices": ["controller", "target"],
+            "default": "target",
+            "help": "Who asks the registry. The controller does it once for all hosts that lack the image, with its own"
+            " credentials where none are given, and sends it like an archive: targets need no way to the registry.",
         },
         "username": {"type": "str", "help": "Who the registry is asked as."},
         "password": {
@@ -54,8 +69,17 @@ SPEC = {
             "no_log": True,
             "help": "That user's password. It goes through a pipe; it is in no file and no argument.",
         },
-        "tls_ca": {"type": "path", "help": "A file on the target with authorities to believe besides the system's."},
+        "tls_ca": {
+            "type": "path",
+            "help": "A file with authorities to believe besides the system's, where the pull is.",
+        },
         "insecure": {"type": "bool", "default": False, "help": "Do not ask the registry for TLS."},
+        "keep": {
+            "type": "int",
+            "help": "How many images of this repository (the name without its tag) stay on the target, this one among"
+            " them. Older ones that this module has brought, and that no container needs, are removed when this one is"
+            " there. Default: all stay.",
+        },
         "state": {
             "type": "str",
             "choices": ["absent", "present"],
@@ -73,6 +97,7 @@ SPEC = {
         "mutually_exclusive": [["archive", "build", "pull"]],
         "required_if": [["state", "present", ["archive", "build", "pull"], True]],
         "required_together": [["username", "password"]],
+        "required_by": {"build_on": ["build"]},
     },
     "identity": ["name"],
     "absent": {"state": "absent"},
@@ -86,6 +111,7 @@ SPEC = {
             "sample": {"blobs": 2, "bytes": 4301},
         },
         "sent": {"type": "int", "help": "Bytes of blobs that were sent.", "sample": 4301},
+        "removed": {"type": "list", "help": "With `keep`: what went away.", "sample": ["docker.io/library/shop:1.0"]},
     },
     "check": "full",
     "diff": "full",
@@ -110,6 +136,13 @@ SPEC = {
     build: ../shop
     build_args: {VERSION: "{{ version }}"}
 
+- name: Built on a machine of the right kind; the last three stay on each host, to go back to
+  container_image:
+    name: "shop:{{ version }}"
+    build: ../shop
+    build_on: builder
+    keep: 3
+
 - name: No longer
   container_image:
     name: "report:1"
@@ -119,21 +152,30 @@ SPEC = {
 
 STORE = "/var/lib/shepherd"
 CHUNK = 1 << 20  # bytes
+BROUGHT = "shepherd.brought"  # an annotation in the store's index: the name that this module has given the image
 
 
 def run(task):
     args = task.args
+    if args["keep"] is not None and args["keep"] < 1:
+        task.fail("keep: should be 1 or more, and this image is the first of them")
     runtime = installed.find(task)
     if runtime is None and not task.check:
         return installed.needed() if args["state"] == "present" else {"changed": False}
+    if args.get("_build_only"):
+        return _built_for_others(task, runtime)
     before = None if runtime is None else _meaning(task, runtime, args["name"])
     if args["state"] == "absent":
         return _absent(task, runtime, before)
-    if args["pull"] is not None:
-        return _pulled(task, runtime, before)
-    if args.get("_image") is None:
-        return _built(task, runtime, before)
-    return _received(task, runtime, before)
+    if args.get("_image") is not None:
+        result = _received(task, runtime, before)
+    elif args["pull"] is not None:
+        result = _pulled(task, runtime, before)
+    else:
+        result = _built(task, runtime, before)
+    if args["keep"] is not None and runtime is not None and "need" not in result:
+        _failing(task, runtime, _keep, task, runtime, result)
+    return result
 
 
 def _failing(task, runtime, function, *given):
@@ -165,6 +207,81 @@ def _absent(task, runtime, before):
     return _result(task, before, None)
 
 
+def _mark(runtime, store, name, descriptor):
+    """Give the image its name, with a note that it is this module that did."""
+    manifests = runtime.part("images.manifest")
+    reference = runtime.part("images.reference").parse(name)
+    notes = dict(descriptor.annotations, **{BROUGHT: str(reference)})
+    marked = manifests.Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, notes, descriptor.platform)
+    runtime.part("images.names").Names(store).set(reference, marked)
+
+
+def _mark_again(task, runtime, *names):
+    """What one of the runtime's commands has named."""
+
+    def mark():
+        store = runtime.part("images.store").Store()
+        found = runtime.part("images.names").Names(store).get(runtime.part("images.reference").parse(names[0]))
+        for name in names:
+            _mark(runtime, store, name, found)
+
+    _failing(task, runtime, mark)
+
+
+# Older ones
+
+
+def _keep(task, runtime, result):
+    """Remove what is more than `keep` of the repositories of this image."""
+    store = runtime.part("images.store").Store()
+    parse = runtime.part("images.reference").parse
+    texts = [task.args["name"]] + ([task.args["pull"]] if task.args["pull"] is not None else [])
+    names = runtime.part("images.names").Names(store)
+    entries, gone = names.all(), []
+    for repository in sorted({parse(text).name for text in texts}):
+        mine = [entry for entry in entries if _repository(runtime, entry) == repository]
+        old = [entry for entry in mine if not _is_this(parse, entry, texts, result["digest"])]
+        gone += old[: len(old) - (task.args["keep"] - 1)] if len(old) >= task.args["keep"] else []
+    gone = [(name, one) for name, one in gone if not _is_needed(runtime, store, one)]
+    if not gone:
+        return
+    result["removed"] = [str(name) if name is not None else str(one.digest) for name, one in gone]
+    result["changed"] = True
+    if task.diff:
+        diff = result.setdefault(
+            "diff", {"before": {"image": task.args["name"]}, "after": {"image": task.args["name"]}}
+        )
+        diff["before"]["older"] = result["removed"]
+    if not task.check:
+        taken = {(str(name), str(one.digest)) for name, one in gone}
+        names.remove(lambda name, one: (str(name), str(one.digest)) in taken)
+        runtime.part("images.collect").collect(store)
+
+
+def _repository(runtime, entry):
+    """Of an image that this module has brought: what its name is without the tag; None for others."""
+    name, descriptor = entry
+    brought = descriptor.annotations.get(BROUGHT)
+    if brought is None or (name is not None and str(name) != brought):
+        return None  # a name that somebody else gave it
+    return runtime.part("images.reference").parse(brought).name
+
+
+def _is_this(parse, entry, texts, digest):
+    name, descriptor = entry
+    return name in [parse(text) for text in texts] and str(descriptor.digest) == digest
+
+
+def _is_needed(runtime, store, descriptor):
+    """By a container, which pins the manifest that it was made of."""
+    digests = {descriptor.digest}
+    try:
+        digests.add(runtime.part("images.image").resolve(store, descriptor).digest)
+    except runtime.part("errors").RuntimeFailure:
+        pass  # of another platform: nothing runs it
+    return bool(digests & set(store.pins().values()))
+
+
 # From a registry
 
 
@@ -174,6 +291,9 @@ def _pulled(task, runtime, before):
         return _result(task, before, before)
     if task.check:  # what the registry would say is not asked for: another digest, perhaps
         return _result(task, before, before or "what %s means" % args["pull"])
+    if args["pull_by"] == "controller":
+        platform = runtime.part("images.manifest").Platform.of_this_machine()
+        return {"changed": False, "need": "image", "platform": str(platform)}
     words, files = ["pull", "-q"], []
     if args["username"] is not None:
         words += ["--creds-file", "/dev/fd/%d" % installed.FILES]
@@ -184,8 +304,7 @@ def _pulled(task, runtime, before):
         words += ["--insecure", args["pull"].partition("/")[0]]
     runtime.run(words + ["--", args["pull"]], files, "could not fetch %s: " % args["pull"])
     after = _meaning(task, runtime, args["pull"])
-    if _meaning(task, runtime, args["name"]) != after:
-        runtime.run(["tag", "--", args["pull"], args["name"]])
+    _mark_again(task, runtime, args["pull"], args["name"])
     return _result(task, before, after)
 
 
@@ -198,13 +317,34 @@ def _built(task, runtime, before):
         if before is not None:
             task.warn("whether %s would be another image is only known by building it" % task.args["name"])
         return _result(task, before, before or "what is built")
+    _build(task, task.args["name"])
+    _mark_again(task, runtime, task.args["name"])
+    return _result(task, before, _meaning(task, runtime, task.args["name"]))
+
+
+def _build(task, name):
     from shepherd.remote import process
 
-    words = [installed.LINK, "build", "-q", "-t", task.args["name"]] + task.args["_build"] + ["-"]
+    words = [installed.LINK, "build", "-q", "-t", name] + task.args["_build"] + ["-"]
     done = process.run(words, stdin=task.upload.read(), environment={"SOURCE_DATE_EPOCH": "1"})
     if done.status:
         task.fail("could not build %s: %s" % (task.args["name"], (done.stderr or done.stdout).strip()[-4000:]))
-    return _result(task, before, _meaning(task, runtime, task.args["name"]))
+
+
+def _built_for_others(task, runtime):
+    def build():
+        wanted = runtime.part("images.reference").parse(task.args["name"])
+        name = "shepherd.build/%s:%s" % (wanted.path, wanted.tag or "latest")
+        _build(task, name)
+        store = runtime.part("images.store").Store()
+        image = runtime.part("images.image").find(store, name)
+        parts = [image.descriptor, image.manifest_descriptor, image.manifest.config] + image.manifest.layers
+        blobs = {str(one.digest): one.size for one in parts}
+        told = {key: value for key, value in image.descriptor.as_json().items() if key != "annotations"}
+        return {"descriptor": told, "blobs": sorted(blobs.items())}, store.root
+
+    image, root = _failing(task, runtime, build)
+    return {"changed": False, "store": root, "image": image}
 
 
 # From the controller
@@ -235,6 +375,9 @@ def _receive(task, runtime, before, image):
             return _result(task, before, image["descriptor"]["digest"], missing=_counted(missing))
         if missing:
             begun = [[one, store.begun(digest(one))] for one, _size in missing]
+            # what came must fit, and what is unpacked of it, which is as large at least
+            room = 2 * sum(size for _one, size in missing) - sum(here for _one, here in begun)
+            runtime.part("images.room").check(store.root, room, task.args["name"])
             return {"changed": False, "need": "blobs", "blobs": begun}
         _name(task, runtime, store, lease, image["descriptor"])
     return _result(task, before, image["descriptor"]["digest"])
@@ -274,5 +417,4 @@ def _name(task, runtime, store, lease, found):
     image = images.read(store, descriptor)
     lease.add(image.manifest_descriptor.digest)
     layers.ensure(image)
-    reference = runtime.part("images.reference").parse(task.args["name"])
-    runtime.part("images.names").Names(store).set(reference, descriptor)
+    _mark(runtime, store, task.args["name"], descriptor)

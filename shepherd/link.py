@@ -236,12 +236,15 @@ class Link:
                 shown.append("    " + linecache.getline(place[1], int(place[2])).strip())
         return "\n".join(shown) + "\n"
 
-    async def get(self, path: str, sink: Callable[[bytes], None]) -> dict[str, Any]:
+    async def get(self, path: str, sink: Callable[[bytes], None], *, offset: int = 0) -> dict[str, Any]:
         """Fetch a file: `sink` is called with each piece. Returns size (bytes) and checksum (SHA-1, hexadecimal).
+
+        With `offset` (bytes) all that is about what comes from there on.
 
         Raises RemoteError where the file cannot be read; what `sink` raises ends the request and is raised here.
         """
-        return await self._ask(wire.GET, {"path": path}, "shepherd.remote.download", sink)
+        head = {"path": path, "offset": offset} if offset else {"path": path}
+        return await self._ask(wire.GET, head, "shepherd.remote.download", sink)
 
     async def become(self, wanted: Become) -> Link:
         """A second helper, as another user, through this one. Raises BecomeError. Closing this link ends it too."""

@@ -1,4 +1,4 @@
-"""Images that are built of a folder: on the controller, where it can, once for all hosts of a run."""
+"""Images that are built of a folder, once for all hosts of a run: on the controller, if it can, or on a build host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from shepherd.actions import _images
+from shepherd.actions import _images, _runtime
 from shepherd.errors import ShepherdError
 from shepherd.transport.threads import in_thread
 
@@ -39,13 +39,28 @@ async def build(step: Step, folder: str) -> _images.Image:
     name, options, folder = str(step.args["name"]), words(step.args), os.path.abspath(folder)
     if step.args["containerfile"] is not None:
         options[options.index("--file") + 1] = os.path.join(folder, str(step.args["containerfile"]))
-    key = (name, folder, *options)
+    where = step.args["build_on"]
+    key = (str(where), name, folder, *options)
     async with step.run.reading:
         known = _built.setdefault(step.run, {})
         if key not in known:
-            await _run(name, folder, options)
-            known[key] = await in_thread(_images.named, root(), name)
+            if where is not None:
+                known[key] = await _on_host(step, str(where), folder)
+            else:
+                await _run(name, folder, options)
+                known[key] = await in_thread(_images.named, root(), name)
     return known[key]
+
+
+async def _on_host(step: Step, host: str, folder: str) -> _images.Image:
+    """Have a host build, and get from it what is not here yet."""
+    builder = step.elsewhere(host)
+    context = await in_thread(packed, folder)
+    args = {**step.args, "_build": words(step.args), "_build_only": True}
+    result = await _runtime.module(builder, args, upload=context.read())
+    if result.get("failed"):
+        raise ShepherdError(f"{host}: {result.get('msg')}")
+    return await _images.fetched(await builder.link(), str(result["store"]), dict(result["image"]))
 
 
 def root() -> str:

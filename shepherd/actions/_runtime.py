@@ -6,6 +6,8 @@ import functools
 import hashlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from shepherd.actions import _ailing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,6 +34,12 @@ async def module(
     step: Step, args: Mapping[str, Any] | None = None, *, upload: bytes | BinaryIO | None = None
 ) -> dict[str, Any]:
     """Run the step's own module, which answers {"need": "runtime"} where the target lacks that. One round trip else."""
+    result = await _module(step, args, upload)
+    _ailing.note(step, result)
+    return result
+
+
+async def _module(step: Step, args: Mapping[str, Any] | None, upload: bytes | BinaryIO | None) -> dict[str, Any]:
     given = {**(step.args if args is None else args), "_runtime": version()}
     result = await step.module(args=given, upload=upload)
     if result.get("need") != "runtime":
@@ -43,6 +51,8 @@ async def module(
         if installed.get("failed"):
             return installed
         warnings = list(installed.get("warnings") or [])
+        if upload is not None and not isinstance(upload, bytes):
+            upload.seek(0)
         result = await step.module(args=given, upload=upload)
     else:
         result = await install(step, given)

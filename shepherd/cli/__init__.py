@@ -18,10 +18,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a file that 
 VERBS = {
     "play": "play playbooks on the hosts of an inventory",
     "run": "run one module on hosts, ad hoc",
+    "ps": "list the containers on hosts",
+    "logs": "show what containers on hosts say",
+    "exec": "run a command in containers on hosts",
+    "stats": "show what containers on hosts use",
+    "top": "show the processes of containers on hosts",
     "inventory": "show what an inventory says",
     "doc": "show what modules do and take",
     "lab": "local SSH hosts to try things on",
 }
+COMMAND_BEHIND = ("exec",)  # verbs where a command stands behind `--`, with options of its own
 
 
 def command() -> NoReturn:
@@ -51,7 +57,12 @@ def main(argv: list[str] | None = None) -> int:
             subparsers.choices[name].add_argument("--version", action="version", version=f"shepherd {__version__}")
         else:
             subparsers.add_parser(name, help=summary, add_help=False)
+    behind: list[str] = []
+    if verb in COMMAND_BEHIND and "--" in arguments:
+        place = arguments.index("--")
+        arguments, behind = arguments[:place], arguments[place + 1 :]
     options, rest = parser.parse_known_args(arguments)
+    options.behind = behind
     used = subparsers.choices.get(verb, parser) if verb else parser
     unknown = [word for word in rest if word.startswith("-")] if hasattr(options, "words") else rest
     if unknown:

@@ -24,8 +24,8 @@ EXIT_INTERRUPTED = 99
 NO_INVENTORY = "no inventory was named, so that only localhost is known: give one with -i or in SHEPHERD_INVENTORY"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that every verb has that reaches hosts."""
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Which hosts, and how they are reached."""
     config.add_arguments(parser.add_argument_group("hosts"), config.INVENTORY)
     connection = parser.add_argument_group("connection")
     become = parser.add_argument_group("become another user")
@@ -36,13 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--accept-new-host-keys", action="store_true", help="keep the key of a host that is not known yet, and go on"
     )
     config.add_arguments(become, config.BECOME)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of verbs that run tasks on hosts."""
+    add_connection(parser)
     running = parser.add_argument_group("run")
     config.add_arguments(running, config.RUNNING)
     running.add_argument("-C", "--check", action="store_true", help="say what would change, change nothing")
     running.add_argument("-D", "--diff", action="store_true", help="show the changes to files")
-    running.add_argument(
-        "-e", "--extra-vars", action="append", default=[], metavar="VARS", help="key=value …, YAML or JSON, or @FILE"
-    )
+    add_extra_vars(running)
     running.add_argument(
         "-v",
         "--verbose",
@@ -51,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show all results; -vv also places and times; -vvv also what modules were given",
     )
     running.add_argument("--list-hosts", action="store_true", help="only list the hosts")
+
+
+def add_extra_vars(parser: config.Adds) -> None:
+    parser.add_argument(
+        "-e", "--extra-vars", action="append", default=[], metavar="VARS", help="key=value …, YAML or JSON, or @FILE"
+    )
 
 
 def extra_vars(written: list[str]) -> dict[str, Any]:

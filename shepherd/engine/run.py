@@ -18,7 +18,7 @@ from shepherd.playbook import Loader, load
 from shepherd.report.events import Emit, PlaybookStart, Recap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from shepherd.engine.options import Options
     from shepherd.inventory import Inventory
@@ -67,6 +67,8 @@ class Run:
         self.batch: list[HostState] = []
         self.play: Play | None = None
         self.taking_part = TakingPart([])
+        self.farewells: dict[str, Callable[[], Awaitable[list[str]]]] = {}  # by host: what ails there at the end
+        self.ailing: dict[str, list[str]] = {}
         self._states: dict[str, HostState] = {}
         self._unchecked: list[Playbook] = []
         self.started = time.monotonic()
@@ -131,20 +133,30 @@ class Run:
 
     async def play_all(self, playbooks: list[Playbook]) -> int:
         """Play them in order; the exit code."""
-        from shepherd.engine.plays import play_on_hosts
-
         self._unchecked = playbooks
         try:
-            for playbook in playbooks:
-                self.emit(PlaybookStart(playbook.path))
-                for play in playbook.plays:
-                    self.playbook_dir = os.path.dirname(os.path.abspath(play.path))
-                    if not await play_on_hosts(self, play):
-                        return self.exit_code()
+            await self._play_in_turn(playbooks)
+            await self._take_leave()
         finally:
             self.connections.close()
             self.templates.close()
         return self.exit_code()
+
+    async def _play_in_turn(self, playbooks: list[Playbook]) -> None:
+        from shepherd.engine.plays import play_on_hosts
+
+        for playbook in playbooks:
+            self.emit(PlaybookStart(playbook.path))
+            for play in playbook.plays:
+                self.playbook_dir = os.path.dirname(os.path.abspath(play.path))
+                if not await play_on_hosts(self, play):
+                    return
+
+    async def _take_leave(self) -> None:
+        """Ask hosts that can be reached what ails on them, where a task wants that known."""
+        names = [name for name in self.farewells if not self._states[name].unreachable]
+        found = await asyncio.gather(*(self.farewells[name]() for name in names))
+        self.ailing = {name: words for name, words in sorted(zip(names, found, strict=True)) if words}
 
     async def checked(self) -> None:
         """Make sure, once, that the templates of all plays are well written. Raises ParseError."""
@@ -164,7 +176,10 @@ class Run:
     def recap(self, *, interrupted: bool = False) -> Recap:
         hosts = {name: dict(state.counts) for name, state in sorted(self._states.items()) if any(state.counts.values())}
         return Recap(
-            {name: {key: counts[key] for key in COUNTS} for name, counts in hosts.items()}, self.elapsed, interrupted
+            {name: {key: counts[key] for key in COUNTS} for name, counts in hosts.items()},
+            self.elapsed,
+            interrupted,
+            self.ailing,
         )
 
     @property

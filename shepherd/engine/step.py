@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, TypeVar
 
+from shepherd.errors import ShepherdError, nearest
 from shepherd.report.events import Message
 from shepherd.templating.turns import Waits, at_once, in_turns
 
@@ -127,6 +128,27 @@ class Step:
             timeout=self.timeout,
             upload=upload,
             lane=self.lane,
+        )
+
+    def elsewhere(self, name: str) -> Step:
+        """The same step on another host of the inventory. Raises ShepherdError where there is none of that name."""
+        run = self.run
+        state = run.state(name)
+        if state is None:
+            raise ShepherdError(f"there is no host {name!r} in the inventory", hint=nearest(name, run.inventory.hosts))
+        scope = run.variables.task_scope(state, self.task)
+        return Step(
+            run,
+            state,
+            self.task,
+            scope,
+            self.spec,
+            self.args,
+            check=self.check,
+            diff=self.diff,
+            timeout=self.timeout,
+            environment=self._environment,
+            route=lambda: run.router.route(state, self.task, scope, shared=False),
         )
 
     def several_requests(self) -> None:

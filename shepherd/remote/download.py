@@ -9,7 +9,7 @@ from shepherd.remote.task import expand
 
 
 class Download:
-    def __init__(self, helper, request, path):
+    def __init__(self, helper, request, path, offset=0):
         self.helper = helper
         self.request = request
         self.size = 0
@@ -20,6 +20,7 @@ class Download:
             os.close(fd)
             raise OSError("%s is not a regular file" % path)
         self.file = os.fdopen(fd, "rb", buffering=0)
+        self.file.seek(offset)
         helper.streams.append(self)
 
     def advance(self):

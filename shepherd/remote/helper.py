@@ -10,7 +10,7 @@ Requests, by the `kind` of their frame (see wire.py) and their head:
     PUT      first, tell                        a piece of the upload of the RUN that follows with the same id
     RUN      module, args, check, diff, environment, timeout (seconds), output (stream it), upload (one was sent),
              lane (a number: those of one lane run one after the other, in the order in which they came)
-    GET      path                               DATA frames, then RESULT with size and checksum (sha1)
+    GET      path, offset (0)                   DATA frames, then RESULT with size and checksum (sha1) of what was sent
     OPEN     see relay.py
     CANCEL                                      end the request's processes; not answered
     PING                                        RESULT {}
@@ -355,7 +355,7 @@ class Helper:
     def _get(self, request, head, _):
         from shepherd.remote.download import Download
 
-        self.requests[request] = Download(self, request, head["path"])
+        self.requests[request] = Download(self, request, head["path"], head.get("offset", 0))
 
     def _open(self, request, head, _):
         from shepherd.remote.relay import Relay

@@ -91,15 +91,33 @@ class Runtime:
 
         `stdin` is text for it to read. Neither that nor a file is longer than LARGEST.
         """
-        import marshal
-
         from shepherd.remote import process
+
+        return process.run(self._command, stdin=self._given(words, files, stdin))
+
+    def spawn(self, words):
+        """Start the command: a subprocess.Popen, of which `stdout` and `stderr` are pipes. It reads nothing."""
+        from subprocess import PIPE, Popen
+
+        child = Popen(self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0)
+        try:
+            child.stdin.write(self._given(words, (), None))
+        except BrokenPipeError:
+            pass  # it has ended, and says why
+        child.stdin.close()
+        return child
+
+    @property
+    def _command(self):
+        return [sys.executable, "-I", "-S", "-c", _PROGRAM, self.home]
+
+    def _given(self, words, files, stdin):
+        import marshal
 
         stdin = (stdin or "").encode("utf-8", "surrogateescape")
         if max(len(one) for one in [stdin] + list(files)) > LARGEST:
             self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
-        given = marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
-        return process.run([sys.executable, "-I", "-S", "-c", _PROGRAM, self.home], stdin=given)
+        return marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
 
     def run(self, words, files=(), failing=""):
         """The same, what it says on standard output; where it fails, the task does."""
@@ -129,7 +147,10 @@ def find(task):
 def of_any_version(task):
     """The Runtime that is there, for looking; None where there is none."""
     if os.geteuid() != 0:
-        task.fail("containers are root's: this user is number %d; use `become: true`" % os.geteuid())
+        task.fail(
+            "containers are root's: this user is number %d; use `become: true`, or -b on the command line"
+            % os.geteuid()
+        )
     home = current()
     return None if home is None else Runtime(task, home)
 

@@ -108,11 +108,15 @@ class Prompt(NamedTuple):
 
 
 class Recap(NamedTuple):
-    """The end: for each host ok, changed, unreachable, failed, skipped, rescued and ignored."""
+    """The end: for each host ok, changed, unreachable, failed, skipped, rescued and ignored.
+
+    `ailing`: by host, a sentence for each container that is not well.
+    """
 
     hosts: dict[str, dict[str, int]]
     seconds: float = 0.0
     interrupted: bool = False
+    ailing: Mapping[str, list[str]] = NOTHING
 
 
 Event = (

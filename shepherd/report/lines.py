@@ -128,6 +128,8 @@ class Lines:
             what = next(each for each in WORST if counts[each] or each == "ok")
             cells = (self.style.paint(f"{key}={counts[key]:<4}", key if counts[key] else "none") for key in counts)
             self.out.write(f"{self.style.paint(f'{name:<26}', what)} : {' '.join(cells)}\n")
+        for name, found in event.ailing.items():
+            self.say(f"{name:<26} : {'; '.join(found)}", "warning")
         if event.interrupted:
             self.say("interrupted: what was running has been ended", "warning")
         self.out.write("\n")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003  # a dataclass needs it
 from typing import TYPE_CHECKING, Any
 
 import images
 import pytest
+from registry import Handler, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +51,18 @@ class Site:
         play = {"hosts": "all", "gather_facts": False, "tasks": tasks}
         (self.folder / "play.yml").write_text(json.dumps([play]))
         return [sys.executable, "-m", "shepherd", "play", "play.yml", "-i", "hosts.yml", *flags]
+
+    def shepherd(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Another verb, with the inventory; `more` variables of its environment."""
+        command = [sys.executable, "-m", "shepherd", words[0], "-i", "hosts.yml", *words[1:]]
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**self.environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,9 +102,25 @@ class Site:
 
 @pytest.fixture
 def site(lab: LabSession, tmp_path: Path) -> Iterator[Site]:
+    yield from _site(lab.hosts[:2], tmp_path)
+
+
+@pytest.fixture
+def wide_site(lab: LabSession, tmp_path: Path) -> Iterator[Site]:
+    """All hosts of a lab of three."""
+    yield from _site(lab.hosts[:3], tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_site(lab: LabSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """For tests that only look: what one of them needs is there for all of a file."""
+    yield from _site(lab.hosts[:3], tmp_path_factory.mktemp("site"))
+
+
+def _site(hosts: list[LabHost], folder: Path) -> Iterator[Site]:
     if not images.BUSYBOX.exists():
         pytest.skip("busybox is not installed")
-    found = Site(lab.hosts[:2], tmp_path)
+    found = Site(hosts, folder)
     try:
         yield found
     finally:
@@ -103,3 +134,20 @@ def app(site: Site) -> dict[str, Any]:
     """The task that brings the image `app:1`."""
     images.save(site.folder / "app.tar", images.base())
     return {"container_image": {"name": "app:1", "archive": "app.tar"}}
+
+
+@pytest.fixture
+def registry(lab: LabSession) -> Iterator[Registry]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.connect((lab.hosts[0].address, 9))
+        address = end.getsockname()[0]
+    server = Registry((address, 0), Handler)
+    server.blobs, server.tags, server.asked = {}, {}, []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

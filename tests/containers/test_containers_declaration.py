@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from shepherd.spec import load_spec
@@ -50,12 +50,14 @@ def declared(options: dict[str, Any], salt: str = "salt") -> dict[str, Any]:
     return dict(kept)
 
 
+@settings(max_examples=200)
 @given(OPTIONS)
 def test_what_is_declared_again_is_the_same(options: dict[str, Any]) -> None:
     again = dict(reversed(list(options.items())))
     assert declaration.differences(declared(options), declared(again)) == {}
 
 
+@settings(max_examples=200)
 @given(OPTIONS, some.sampled_from(sorted(FIELDS)), some.data())
 def test_one_field_that_is_another_is_exactly_that_field(options: dict[str, Any], field: str, data: Any) -> None:
     first = declared(options)

@@ -39,7 +39,9 @@ from shepherd.link import Link
 run = Link.run
 async def counted(self, module, args, **options):
     upload = options.get("upload")
-    size = 0 if upload is None else len(upload) if isinstance(upload, bytes) else os.fstat(upload.fileno()).st_size
+    size = sum(part[2] for part in args.get("_parts", ()))
+    if isinstance(upload, bytes):
+        size = len(upload)
     with open(os.environ["FRAMES"], "a") as file:
         file.write("%s %d\\n" % (module.name, size))
     return await run(self, module, args, **options)
@@ -100,6 +102,33 @@ def test_an_archive_is_read_once_for_all_hosts_and_plays(site, app):
     assert log.read_text() == "opened\n"
     for host in site.hosts:
         assert "app" in site.runtime("images", host=host)
+
+
+def test_a_blob_is_read_once_for_all_hosts(wide_site):
+    """Opened and mapped once, whatever the number of hosts: the kernel reads it once, and nobody copies it whole."""
+    site = wide_site
+    layers = images.save(site.folder / "app.tar", images.base(), images.layer({"large": (os.urandom(LARGE), 0o644)}))
+    task = {"container_image": {"name": "app:1", "archive": "app.tar"}}
+    site.good([{"container_runtime": {}}])
+    site.good([task], "--check")  # the archive is read
+    log = site.folder / "opened.log"
+    (site.folder / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "def seen(event, arguments):\n"
+        "    if event == 'open' and '/images/blobs/' in str(arguments[0]):\n"
+        "        descriptor = os.open(os.environ['OPENED'], os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
+        "        os.write(descriptor, os.path.basename(arguments[0]).encode() + b'\\n')\n"
+        "        os.close(descriptor)\n"
+        "sys.addaudithook(seen)\n"
+    )
+    environment = {**site.environment, "PYTHONPATH": str(site.folder), "OPENED": str(log)}
+    done = subprocess.run(site.command([task]), cwd=site.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    opened = log.read_text().split()
+    assert len(opened) == len(set(opened)) == 4  # two layers, a configuration, a manifest
+    assert {f"sha256:{one}" for one in opened} >= set(layers)
+    for host in site.hosts:
+        assert site.runtime("run", "--rm", "app:1", "stat", "-c", "%s", "/large", host=host) == f"{LARGE}\n"
 
 
 def test_a_broken_connection_costs_a_piece_and_the_next_play_converges(site):

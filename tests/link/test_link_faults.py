@@ -330,6 +330,9 @@ def test_get(tmp_path):
             answer = await link.get(str(tmp_path / "file"), pieces.append)
             assert b"".join(pieces) == content and answer["size"] == 300_000
             assert len(answer["checksum"]) == 40
+            rest: list[bytes] = []
+            answer = await link.get(str(tmp_path / "file"), rest.append, offset=299_990)
+            assert b"".join(rest) == content[-10:] and answer["size"] == 10
             for name, message in {"none": "No such file", "": "not a regular", "pipe": "not a regular"}.items():
                 with pytest.raises(RemoteError, match=message):
                     await link.get(str(tmp_path / name), pieces.append)

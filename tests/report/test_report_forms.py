@@ -82,6 +82,10 @@ LINES = {
         f"\nPLAY RECAP {'*' * 69}\nweb1                       : ok=1    changed=0    unreachable=0    failed=1    "
         "skipped=0    rescued=0    ignored=0   \n\n",
     ),
+    "recap with containers that ail": (
+        Recap({}, ailing={"web1": ["shop-1 is unhealthy", "job ended with 3"]}),
+        f"\nPLAY RECAP {'*' * 69}\nweb1                       : shop-1 is unhealthy; job ended with 3\n\n",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import hashlib
 import os
 
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.images import compression, files, trees
+from shepherd.runtime.images import compression, files, room, trees
 from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.tar_reader import Broken, Stream
 from shepherd.runtime.images.unpack import IMPLIED, Limits, Unpacker
@@ -36,13 +36,18 @@ def names_of(config) -> set:
 
 
 def ensure(image, limits=None, report=None) -> list:
-    """Paths of the layers' folders, from the lowest up; those that are not there are unpacked.
+    """Paths of the layers' folders, from the lowest up; those that are not there are unpacked, if all of them fit.
 
     The caller holds a lease or a pin on the image. `report(descriptor)` is called before each unpacking.
     """
     found = []
     chains = chain_ids(image.config.diff_ids)
-    for descriptor, diff_id, chain in zip(image.manifest.layers, image.config.diff_ids, chains):
+    wanted = list(zip(image.manifest.layers, image.config.diff_ids, chains))
+    lacking = [descriptor for descriptor, diff_id, chain in wanted if _there(image.store, diff_id, chain) is None]
+    if lacking:
+        size = sum(room.unpacked(image.store, descriptor) for descriptor in lacking)
+        room.check(image.store.root, size, "layers to be unpacked")
+    for descriptor, diff_id, chain in wanted:
         path = _there(image.store, diff_id, chain)
         if path is None:
             if report is not None:

@@ -2,6 +2,7 @@
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import manifest as manifests
+from shepherd.runtime.images import room
 from shepherd.runtime.images.digest import CHUNK, Digest
 from shepherd.runtime.images.manifest import DEEPEST_INDEX, LARGEST_CONFIG, Descriptor, Index, Platform
 from shepherd.runtime.images.names import Names
@@ -77,6 +78,9 @@ def _pull(store, repository, lease, platform, report):
     else:
         _fetch(store, repository, lease, document.config, report)
     layers = list({layer.digest: layer for layer in document.layers}.values())
+
+    missing = [layer for layer in layers if not store.has(layer.digest)]
+    room.check(store.root, sum(one.size - store.begun(one.digest) for one in missing), str(reference))
 
     def fetch(layer, ours):
         _fetch(store, ours, lease, layer, report)

@@ -1,0 +1,107 @@
+"""Ten replicas on one host, from nothing to healthy: `python tests/bench/replicas_bench.py [COUNT]`, as root.
+
+Shepherd: a play that declares them, on a lab host that has the image; podman: as many `podman run -d` with the same
+image and health check on this machine, and then `podman healthcheck run` until each is well. Without podman that half
+is left out. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "containers"))
+
+import images
+
+from shepherd.lab.session import LabSession, opened
+
+# what this machine lets podman have; its own network would need rules that are not ours to make
+PLAIN = ["--network=none", "--ulimit", "nofile=256:256", "--ulimit", "nproc=256:256"]
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    with tempfile.TemporaryDirectory(prefix="pod") as name:  # podman takes paths of up to 50 characters
+        folder = Path(name)
+        images.save(folder / "app.tar", images.base())
+        with opened(f"bench-{os.getpid()}", 1) as lab:
+            took = _shepherd(folder, lab, count)
+            print(f"shepherd: {count} replicas healthy after {took:.2f} s, with the start of the play")
+        if shutil.which("podman"):
+            print(f"podman: {count} containers healthy after {_podman(folder, count):.2f} s")
+
+
+def _shepherd(folder: Path, lab: LabSession, count: int) -> float:
+    image = {"container_image": {"name": "app:1", "archive": "app.tar"}}
+    options = {"image": "app:1", "networks": ["none"], "stop_timeout": 0, "replicas": count}
+    health = {"command": "true", "interval": "100ms"}
+    _play(folder, lab, [image])
+    began = time.perf_counter()
+    _play(folder, lab, [image, {"container": {"name": "shop", "health": health, **options}}])
+    return time.perf_counter() - began
+
+
+def _play(folder: Path, lab: LabSession, tasks: list[dict[str, object]]) -> None:
+    (folder / "play.yml").write_text(json.dumps([{"hosts": "lab", "gather_facts": False, "tasks": tasks}]))
+    words = [sys.executable, "-m", "shepherd", "play", "play.yml", "-i", str(lab.inventory)]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _podman(folder: Path, count: int) -> float:
+    words = ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
+    words += ["--cgroup-manager=cgroupfs"]
+    names = [f"shop-{number}" for number in range(count)]
+
+    def podman(*more: str) -> subprocess.CompletedProcess[bytes]:
+        # in a mount namespace of their own, so that nothing of theirs is left mounted
+        return subprocess.run([*inside, *words, *more], stdin=subprocess.DEVNULL, capture_output=True)
+
+    place = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert place.stdin and place.stdout
+    place.stdout.readline()
+    inside = ["nsenter", "--mount", "--target", str(place.pid)]
+    try:
+        podman("load", "-i", str(folder / "app.tar")).check_returncode()
+        check = ["--health-cmd", "true", "--health-interval=disable", "--cgroup-parent", f"/bench-{os.getpid()}"]
+        if podman("run", "--rm", *check, *PLAIN, "app:1", "sh", "-c", "exit 0").returncode:
+            words += ["--runtime", "runc"]  # crun refuses machines with both versions of control groups
+        began = time.perf_counter()
+        for name in names:
+            podman("run", "-d", "--name", name, *check, *PLAIN, "app:1").check_returncode()
+        for name in names:
+            while podman("healthcheck", "run", name).returncode:
+                pass
+        return time.perf_counter() - began
+    finally:
+        podman("rm", "--all", "--force", "--time=0")
+        place.stdin.close()
+        place.wait()
+        for group in Path("/sys/fs/cgroup").glob(f"*/bench-{os.getpid()}"):
+            for path, _folders, _files in os.walk(group, topdown=False):
+                _remove(Path(path))
+
+
+def _remove(group: Path) -> None:
+    """A control group, as soon as the monitors of podman's containers have left it."""
+    for _try in range(100):
+        try:
+            group.rmdir()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()
