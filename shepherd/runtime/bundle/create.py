@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state, terminal, users
+from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state
 from shepherd.runtime.bundle.config import namespaces
 from shepherd.runtime.bundle.init import Init
 from shepherd.runtime.bundle.process import Process
@@ -125,7 +125,7 @@ class _Creation:
         self.joined = stage.open_namespaces(self.wanted)
         self._open_trees()
         console = self._console()
-        notify = self._listen_to(self.process.listener)
+        notify = self._connected(self.process.listener)
         new = {kind for kind, path in self.wanted.items() if path is None}
         place = os.path.realpath(os.path.join(request.bundle, config["root"]["path"]))
         files = rootfs.Rootfs(config, place, self.group.path, self.trees, new)
@@ -195,6 +195,8 @@ class _Creation:
                     return int(said[4:])
                 if said != b"map":
                     raise RuntimeFailure("the container's process ended before it was made")
+                from shepherd.runtime.bundle import users
+
                 linux = self.config["linux"]
                 users.write_maps(child, linux["uidMappings"], linux["gidMappings"])
                 self.ours.say(b"mapped")
@@ -255,6 +257,8 @@ class _Creation:
                     ranges = (source["uidMappings"], source["gidMappings"])
                     key = document.dumps(ranges)
                     if key not in made:
+                        from shepherd.runtime.bundle import users
+
                         made[key] = users.namespace(*ranges)
                     descriptor = made[key]
                 tree = rootfs.clone_source(mount, chosen, descriptor)
@@ -269,16 +273,16 @@ class _Creation:
             os.close(descriptor)
 
     def _console(self):
-        if self.request.console_socket:
-            self.sockets.append(terminal.connect(self.request.console_socket))
-            return self.sockets[-1]
-        return self.request.console
+        return self._connected(self.request.console_socket) or self.request.console
 
-    def _listen_to(self, path):
-        if path:
-            self.sockets.append(terminal.connect(path))
-            return self.sockets[-1]
-        return None
+    def _connected(self, path):
+        """A socket to whoever listens there; None without a path."""
+        if not path:
+            return None
+        from shepherd.runtime.bundle import terminal
+
+        self.sockets.append(terminal.connect(path))
+        return self.sockets[-1]
 
     def undo(self):
         """After a failure: as if nothing had been asked for."""

@@ -3,7 +3,7 @@
 import _signal as signal  # signal itself costs an import of enum
 import os
 
-from shepherd.runtime.bundle import create, lifecycle, state, terminal
+from shepherd.runtime.bundle import create, lifecycle, state
 
 # Not those that mean something is wrong in this process, that cannot be caught, or that the terminal stops jobs with
 _FORWARDED = (
@@ -37,6 +37,8 @@ def run(request, detach: bool = False, keep: bool = False) -> int:
     with container:
         pid = container.record["pid"]
         if pair:
+            from shepherd.runtime.bundle import terminal
+
             relayed = terminal.receive(pair[0])
             pair[0].close()
         try:
@@ -79,6 +81,8 @@ def _wait_quietly(pid, send):
 
 
 def _wait_relaying(pid, send, master):
+    from shepherd.runtime.bundle import terminal
+
     os.set_blocking(master, True)
     with terminal.Relay(master) as relay:
 

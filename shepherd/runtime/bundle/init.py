@@ -8,7 +8,7 @@ import fcntl
 import os
 from _socket import sethostname  # socket itself costs an import of enum
 
-from shepherd.runtime.bundle import hooks, terminal
+from shepherd.runtime.bundle import hooks
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import paths, syscalls
 
@@ -28,6 +28,10 @@ class Init:
         self.listener = listener  # the socket that `start` comes by; None where the runtime starts it at once
         self.console = console  # the socket that gets the terminal
         self.notify = notify  # the socket that gets the seccomp listener
+        if console is not None or notify is not None:
+            from shepherd.runtime.bundle import terminal
+
+            self._terminal = terminal
         self.state = b""
         self._grouped = False
 
@@ -60,7 +64,7 @@ class Init:
         self.process.enter_folder(True)
         self.process.find_program()
         if slave is not None:
-            terminal.take(slave, self.process.user["uid"])
+            self._terminal.take(slave, self.process.user["uid"])
         lock(self.lock)
         self.ends.say(b"created")
         self._wait_for_start()
@@ -104,16 +108,16 @@ class Init:
                 raise RuntimeFailure("%s: cannot set it to %.60r: %s" % (pointer, value, error.strerror)) from None
 
     def _make_terminal(self):
-        master, slave = terminal.make(self.rootfs.root)
+        master, slave = self._terminal.make(self.rootfs.root)
         size = self.config["process"].get("consoleSize")
         if size:
-            terminal.set_size(slave, size["height"], size["width"])
+            self._terminal.set_size(slave, size["height"], size["width"])
         place = paths.make_file(self.rootfs.root, "/dev/console")
         try:
             syscalls.mount(paths.shown(slave), paths.shown(place), None, syscalls.MS_BIND)
         finally:
             os.close(place)
-        terminal.hand_over(self.console, master)
+        self._terminal.hand_over(self.console, master)
         self.console.close()
         os.close(master)
         return slave
@@ -131,7 +135,7 @@ class Init:
 
     def _hand_over_listener(self, descriptor):
         """config-linux.md, "The Container Process State"."""
-        terminal.hand_over(self.notify, descriptor, self.request.notification(self.state))
+        self._terminal.hand_over(self.notify, descriptor, self.request.notification(self.state))
         self.notify.close()
         os.close(descriptor)
 

@@ -4,10 +4,9 @@
 nothing may be imported and no name looked up, only its methods are called, in the order of their names in `become`.
 """
 
+import _struct as struct  # struct itself is one more file to find and to read
 import os
-import resource
 import stat
-import struct
 import sys
 
 from shepherd.runtime.bundle.config import RLIMITS, processors
@@ -120,11 +119,11 @@ class Process:
     def prepare(self) -> None:
         """What needs the machine's privileges and is inherited: limits above ours, scheduling, who dies first."""
         for number, _soft, hard, name in self._limits:
-            soft_now, hard_now = resource.getrlimit(number)
+            soft_now, hard_now = syscalls.getrlimit(number)
             if _above(hard, hard_now):
                 try:
-                    resource.setrlimit(number, (soft_now, hard))
-                except (OSError, ValueError):
+                    syscalls.setrlimit(number, soft_now, hard)
+                except OSError:
                     raise RuntimeFailure(
                         "%s/rlimits: %s: this user may not raise it above %d" % (self.pointer, name, hard_now)
                     ) from None
@@ -237,9 +236,9 @@ class Process:
             os.close(self._label[0])
         for number, soft, hard, name in self._limits:
             try:
-                resource.setrlimit(number, (soft, hard))
-            except (OSError, ValueError) as error:
-                raise RuntimeFailure("%s/rlimits: %s: %s" % (self.pointer, name, error)) from None
+                syscalls.setrlimit(number, soft, hard)
+            except OSError as error:
+                raise RuntimeFailure("%s/rlimits: %s: %s" % (self.pointer, name, error.strerror)) from None
         filter_ = self._filter
         if self.no_new_privileges:
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)

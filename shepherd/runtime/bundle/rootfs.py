@@ -93,8 +93,14 @@ class Rootfs:
         linux = self.config["linux"]
         for path in linux.get("readonlyPaths") or []:
             self._make_readonly(path)
-        for path in linux.get("maskedPaths") or []:
-            self._mask(path)
+        masked = linux.get("maskedPaths") or []
+        if masked:
+            null = open_null()
+            try:
+                for path in masked:
+                    self._mask(path, null)
+            finally:
+                os.close(null)
         for path in self._late:
             self._change(path, syscalls.MOUNT_ATTR_RDONLY, 0)
         if self.config["root"].get("readonly"):
@@ -354,7 +360,9 @@ class Rootfs:
                 found = os.fstat(node)
                 if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
                     raise RuntimeFailure("%s was changed while it was made" % path)
-                os.chown(shown(node), device.get("uid") or 0, device.get("gid") or 0)
+                owner = device.get("uid") or 0, device.get("gid") or 0
+                if owner != (found.st_uid, found.st_gid):
+                    os.chown(shown(node), *owner)
                 mode = device.get("fileMode")
                 os.chmod(shown(node), (0o666 if mode is None else mode) & 0o7777)
             finally:
@@ -403,7 +411,7 @@ class Rootfs:
             os.close(place)
         self._change(path, syscalls.MOUNT_ATTR_RDONLY, 0)
 
-    def _mask(self, path):
+    def _mask(self, path, null):
         try:
             place = paths.open_inside(self.root, path)
         except OSError:
@@ -412,11 +420,7 @@ class Rootfs:
             if stat.S_ISDIR(os.fstat(place).st_mode):
                 syscalls.mount("tmpfs", shown(place), "tmpfs", syscalls.MS_RDONLY, "size=0,nr_inodes=2,mode=755")
             else:
-                null = open_null()
-                try:
-                    syscalls.mount(shown(null), shown(place), None, syscalls.MS_BIND)
-                finally:
-                    os.close(null)
+                syscalls.mount(shown(null), shown(place), None, syscalls.MS_BIND)
         finally:
             os.close(place)
 

@@ -4,17 +4,21 @@ A digest comes from outside and becomes a part of a path. So it is a Digest only
 everything that makes a path takes a Digest.
 """
 
-import hashlib
-import re
-
 from shepherd.runtime.errors import RuntimeFailure
+
+try:
+    from _sha256 import sha256 as _own  # Python's own code, to 3.11
+except ImportError:
+    try:
+        from _sha2 import sha256 as _own
+    except ImportError:
+        _own = None
 
 # algorithm → hexadecimal digits; what the specification registers. Others are refused: they could not be verified.
 ALGORITHMS = {"sha256": 64, "sha512": 128}
-PATTERN = "(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})"
-
-_WHOLE = re.compile(PATTERN + r"\Z")
+HEX = frozenset("0123456789abcdef")
 CHUNK = 1 << 20
+_SMALL = 1 << 16  # bytes that are hashed before OpenSSL, which hashlib needs and which is quicker, is loaded
 
 
 class Digest(str):
@@ -23,7 +27,7 @@ class Digest(str):
     __slots__ = ()
 
     def __new__(cls, text):
-        if not isinstance(text, str) or _WHOLE.match(text) is None:
+        if not isinstance(text, str) or not is_digest(text):
             known = isinstance(text, str) and text.split(":")[0] in ALGORITHMS
             raise RuntimeFailure(
                 "not a digest: %s" % ascii(text)[:100],
@@ -40,11 +44,31 @@ class Digest(str):
         return self.partition(":")[2]
 
     def hasher(self):
+        import hashlib
+
         return hashlib.new(self.algorithm)
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether this is what these bytes hash to."""
+        return _hashed(self.algorithm, data) == self.hex
+
+
+def is_digest(text: str) -> bool:
+    """Whether it has the form of one."""
+    algorithm, _colon, digits = text.partition(":")
+    return ALGORITHMS.get(algorithm) == len(digits) and HEX.issuperset(digits)
 
 
 def of(data: bytes) -> Digest:
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+    return Digest("sha256:" + _hashed("sha256", data))
+
+
+def _hashed(algorithm, data):
+    if algorithm == "sha256" and len(data) <= _SMALL and _own is not None:
+        return _own(data).hexdigest()
+    import hashlib
+
+    return hashlib.new(algorithm, data).hexdigest()
 
 
 class Verified:

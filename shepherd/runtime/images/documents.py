@@ -4,8 +4,7 @@ Two programs that read the same document must find the same in it (CVE-2021-4119
 readers differ on is refused: duplicate keys, bytes that are not UTF-8, NaN. Size and depth are bounded.
 """
 
-import json
-
+from shepherd.runtime.bundle import document as documents
 from shepherd.runtime.errors import RuntimeFailure
 
 LARGEST = 4 << 20  # bytes of a manifest: distribution specification, "Pushing Manifests"
@@ -17,7 +16,7 @@ def read(data: bytes, what: str, largest=LARGEST) -> dict:
     if len(data) > largest:
         raise RuntimeFailure("%s is larger than %d bytes" % (what, largest))
     try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refused)
+        found = documents.parsed(data.decode("utf-8"), _Strictly)
     except UnicodeDecodeError:
         raise RuntimeFailure("%s is not UTF-8" % what)
     except RecursionError:
@@ -32,7 +31,7 @@ def read(data: bytes, what: str, largest=LARGEST) -> dict:
 
 def write(document) -> bytes:
     """The same bytes for the same document, an object or a list."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return documents.dumps(document, in_order=True).encode("ascii")
 
 
 def _object(pairs):
@@ -46,6 +45,11 @@ def _object(pairs):
 
 def _refused(text):
     raise ValueError("%s is not a number of JSON" % text)
+
+
+class _Strictly(documents.Context):
+    object_pairs_hook = staticmethod(_object)
+    parse_constant = staticmethod(_refused)
 
 
 def _check_depth(document, what):

@@ -1,14 +1,13 @@
 """An image in the store: what a name or an id means, for one platform."""
 
-import re
-
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import manifest as manifests
 from shepherd.runtime.images import reference
+from shepherd.runtime.images.digest import HEX
 from shepherd.runtime.images.manifest import DEEPEST_INDEX, LARGEST_CONFIG, Descriptor, Index, Platform
 from shepherd.runtime.images.names import Names
 
-_ID = re.compile(r"(?:sha256:)?([a-f0-9]{2,64})\Z")
+_ID = "sha256:"  # may stand before the beginning of an id
 
 
 class Image:
@@ -61,20 +60,26 @@ def find_descriptor(store, text: str) -> Descriptor:
     try:
         wanted = reference.parse(text)
     except RuntimeFailure:
-        if _ID.match(text) is None:
+        if _part_of_id(text) is None:
             raise
         wanted = None
     if wanted is not None:
         found = names.get(wanted)
         if found is not None:
             return found
-    part = _ID.match(text)
-    found = {one.digest: one for one in _by_id(store, names, part.group(1))} if part else {}
+    part = _part_of_id(text)
+    found = {one.digest: one for one in _by_id(store, names, part)} if part else {}
     if len(found) > 1:
         raise RuntimeFailure("more than one image has an id that begins with %s" % text, "give more of it")
     if found:
         return found.popitem()[1]
     raise RuntimeFailure("no such image: %s" % reference.shown(text).strip("'"), "see: shepherd-runtime images")
+
+
+def _part_of_id(text):
+    """The digits, where it may be an id or the beginning of one."""
+    digits = text[len(_ID) :] if text.startswith(_ID) else text
+    return digits if 2 <= len(digits) <= 64 and HEX.issuperset(digits) else None
 
 
 def _by_id(store, names, start):

@@ -6,12 +6,11 @@ below and is named by the chain id (config.md, "Layer ChainID").
 """
 
 import fcntl
-import hashlib
 import os
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import compression, files, room, trees
-from shepherd.runtime.images.digest import Digest
+from shepherd.runtime.images import digest as digests
 from shepherd.runtime.images.tar_reader import Broken, Stream
 from shepherd.runtime.images.unpack import IMPLIED, Limits, Unpacker
 
@@ -25,7 +24,7 @@ def chain_ids(diff_ids) -> list:
     for diff_id in diff_ids:
         if found:
             text = "%s %s" % (found[-1], diff_id)
-            diff_id = Digest("sha256:" + hashlib.sha256(text.encode()).hexdigest())
+            diff_id = digests.of(text.encode())
         found.append(diff_id)
     return found
 

@@ -5,22 +5,17 @@ The grammar is that of the distribution project ("reference" package), which the
 component there has `library/` before it; a name without tag and digest has the tag `latest`.
 """
 
-import re
-
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.images.digest import PATTERN as DIGEST
+from shepherd.runtime.images.digest import HEX, is_digest
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
 
-_LABEL = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = r"(?:%s(?:\.%s)*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?" % (_LABEL, _LABEL)
-_COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = "%s(?:/%s)*" % (_COMPONENT, _COMPONENT)
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-
-_REFERENCE = re.compile(r"(?:(%s)/)?(%s)(?::(%s))?(?:@(%s))?\Z" % (_DOMAIN, _PATH, _TAG, DIGEST))
-_TAGGED = re.compile(_TAG + r"\Z")
+_DIGITS = frozenset("0123456789")
+_SMALL = _DIGITS | frozenset("abcdefghijklmnopqrstuvwxyz")
+_LETTERS = _SMALL | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_TAG = _LETTERS | frozenset("_.-")
+_ADDRESS = _DIGITS | frozenset("abcdefABCDEF:")
 _LONGEST = 255  # of domain and path together
 
 
@@ -72,15 +67,11 @@ class Reference:
 
 def parse(text: str) -> Reference:
     """The reference that `text` is, with the defaults filled in. Raises RuntimeFailure, which says what is wrong."""
-    found = _REFERENCE.match(text) if len(text) <= 1024 else None
+    found = _parts(text) if len(text) <= 1024 else None
     if found is None:
         raise RuntimeFailure("not the name of an image: %s" % shown(text), _advice(text))
-    domain, path, tag, digest = found.groups()
-    if domain is not None and not _is_domain(domain):
-        domain, path = None, "%s/%s" % (domain, path)
-        if re.match(_PATH + r"\Z", path) is None:  # a domain may be written as a path may not: a--b.c is one of both
-            raise RuntimeFailure("not the name of an image: %s" % shown(text), _advice(text))
-    if domain is None and len(path) == 64 and re.match("[a-f0-9]+$", path):
+    domain, path, tag, digest = found
+    if domain is None and len(path) == 64 and HEX.issuperset(path):
         raise RuntimeFailure("not the name of an image, but an id: %s" % shown(text))
     if domain in (None, "index.docker.io"):
         domain = DEFAULT_DOMAIN
@@ -94,7 +85,53 @@ def parse(text: str) -> Reference:
 
 
 def is_tag(text: str) -> bool:
-    return _TAGGED.match(text) is not None
+    return 0 < len(text) <= 128 and _TAG.issuperset(text) and text[0] not in ".-"
+
+
+# The grammar, by hand: regular expressions are a library that takes longer to load than an image to be found
+
+
+def _parts(text):
+    """(domain or None, path, tag or None, digest or None); None where it is no reference."""
+    name, at, digest = text.partition("@")
+    first, slash, rest = name.partition("/")
+    domain = first if slash and _has_form_of_domain(first) and _is_domain(first) else None
+    path, colon, tag = (rest if domain else name).partition(":")
+    if (at and not is_digest(digest)) or (colon and not is_tag(tag)) or not all(map(_is_component, path.split("/"))):
+        return None
+    return domain, path, tag if colon else None, digest if at else None
+
+
+def _has_form_of_domain(text):
+    host, colon, port = text.rpartition(":")
+    if text.startswith("["):
+        host, end, port = text[1:].partition("]")
+        port_is_good = not port or (port[0] == ":" and _is_port(port[1:]))
+        return bool(host and end) and _ADDRESS.issuperset(host) and port_is_good
+    return (not colon or _is_port(port)) and all(map(_is_label, (host if colon else text).split(".")))
+
+
+def _is_port(text):
+    return bool(text) and _DIGITS.issuperset(text)
+
+
+def _is_label(text):
+    return bool(text) and text[0] != "-" != text[-1] and _LETTERS.issuperset(text.replace("-", ""))
+
+
+def _is_component(text):
+    """Small letters and digits, in groups with one of `.`, `_`, `__` or any number of `-` between them."""
+    if not text or text[0] not in _SMALL or text[-1] not in _SMALL:
+        return False
+    between = ""
+    for letter in text:
+        if letter in _SMALL:
+            if between not in ("", ".", "_", "__") and between.strip("-"):
+                return False
+            between = ""
+        else:
+            between += letter
+    return True
 
 
 def _is_domain(first):

@@ -16,8 +16,6 @@ or comes after the collection. No lock is held while something is transferred or
 
 import fcntl
 import os
-import re
-from contextlib import contextmanager
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import digest as digests
@@ -25,7 +23,8 @@ from shepherd.runtime.images import documents, files
 from shepherd.runtime.images.digest import CHUNK, Digest
 
 DEFAULT_ROOT = "/var/lib/shepherd"
-_OWNER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}\Z")
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_LETTERS = _FIRST | frozenset("_.-")
 
 
 def root_folder() -> str:
@@ -83,9 +82,7 @@ class Store:
             if os.fstat(file.fileno()).st_size > largest:
                 raise RuntimeFailure("%s is larger than %d bytes" % (digest, largest))
             data = file.read()
-        hasher = digest.hasher()
-        hasher.update(data)
-        if hasher.hexdigest() != digest.hex:
+        if not digest.is_of(data):
             raise RuntimeFailure("the blob %s is damaged" % digest, "remove the image and pull it again")
         return data
 
@@ -98,21 +95,12 @@ class Store:
                 ingest.write(data)
         return digest
 
-    @contextmanager
     def ingest(self, digest, size, lease):
-        """An Ingest of the blob, committed at the end of the context. Who comes second waits for the first one.
+        """A context: an Ingest of the blob, committed at its end. Who comes second waits for the first one.
 
         `digest` None: it is not known before the end; then `size` is None too or the known size.
         """
-        if digest is not None:
-            lease.add(digest)
-        ingest = Ingest(self, digest, size)
-        try:
-            yield ingest
-            if not ingest.present:
-                ingest.commit(lease)
-        finally:
-            ingest.close()
+        return _Ingesting(self, digest, size, lease)
 
     # Leases and pins
 
@@ -136,7 +124,7 @@ class Store:
         """Owner → Digest of the manifest it needs."""
         found = {}
         for name in os.listdir(self.path("pins")):
-            if _OWNER.match(name) and len(name) <= 128:
+            if _is_owner(name):
                 try:
                     with open(self.path("pins", name)) as file:
                         found[name] = Digest(file.read())
@@ -163,7 +151,7 @@ class Store:
         """Owner → when it pinned or last used what it needs (seconds), of the owners whose names begin so."""
         found = {}
         for name in os.listdir(self.path("pins")):
-            if name.startswith(start) and _OWNER.match(name):
+            if name.startswith(start) and _is_owner(name):
                 try:
                     found[name] = os.stat(self.path("pins", name)).st_mtime
                 except FileNotFoundError:
@@ -171,9 +159,35 @@ class Store:
         return found
 
     def _pin(self, owner):
-        if _OWNER.match(owner) is None:
+        if not _is_owner(owner):
             raise RuntimeFailure("not a name: %s" % ascii(owner)[:150])
         return self.path("pins", owner)
+
+
+def _is_owner(name):
+    return 0 < len(name) <= 128 and name[0] in _FIRST and _LETTERS.issuperset(name)
+
+
+class _Ingesting:
+    """(contextlib takes longer to import than most commands that only look at images take.)"""
+
+    def __init__(self, store, digest, size, lease):
+        self._asked = (store, digest, size)
+        self._lease = lease
+
+    def __enter__(self):
+        store, digest, size = self._asked
+        if digest is not None:
+            self._lease.add(digest)
+        self._ingest = Ingest(store, digest, size)
+        return self._ingest
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None and not self._ingest.present:
+                self._ingest.commit(self._lease)
+        finally:
+            self._ingest.close()
 
 
 class Lease:

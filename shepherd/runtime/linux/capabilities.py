@@ -1,7 +1,7 @@
 """Capabilities of processes (capabilities(7), <linux/capability.h>)."""
 
+import _struct as struct  # struct itself is one more file to find and to read
 import os
-import struct
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import syscalls

@@ -28,6 +28,11 @@ try:
 
         _type_ = "L"
 
+    class c_ulonglong(_ctypes._SimpleCData):  # noqa: N801
+        """unsigned long long: 64 bits"""
+
+        _type_ = "Q"
+
     class c_char_p(_ctypes._SimpleCData):  # noqa: N801
         """char *, to bytes that have to be kept meanwhile"""
 
@@ -61,7 +66,7 @@ try:
         raise TypeError
 except (ImportError, AttributeError, TypeError):  # another Python, or one that has changed it
     import ctypes
-    from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong, get_errno  # noqa: F401
+    from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong, c_ulonglong, get_errno  # noqa: F401
 
     libc = ctypes.CDLL(None, use_errno=True)
     locked = ctypes.PyDLL(None, use_errno=True)

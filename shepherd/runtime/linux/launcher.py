@@ -8,8 +8,8 @@ is sealed against writing and holds nothing but the system calls that are left: 
 ELF is described in elf(5); the encodings are those of the processors' manuals (Intel SDM volume 2; Arm ARM C6).
 """
 
+import _struct as struct  # struct itself is one more file to find and to read
 import os
-import struct
 
 from shepherd.runtime.linux import syscalls
 

@@ -32,20 +32,29 @@ def expect() -> None:
         return
     _EXPECTED[0] = now
     try:
-        with open("/proc/self/cgroup") as file:
-            number, names, path = file.readline().rstrip("\n").split(":", 2)
-        for target, kind, controllers in hierarchies():
-            if kind == "cgroup2" if number == "0" else set(names.split(",")) <= set(controllers):
-                import _thread
-
-                place = os.open(target + path.rstrip("/") + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-                begun = _thread.allocate_lock()
-                begun.acquire()
-                _thread.start_new_thread(_move_to_where_it_is, (place, begun))
-                begun.acquire()  # or it would begin when Python lets it, which may be milliseconds from now
-                return
+        place = os.open(_own_group() + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
     except (OSError, ValueError):
-        pass
+        return
+    import _thread
+
+    begun = _thread.allocate_lock()
+    begun.acquire()
+    try:
+        _thread.start_new_thread(_move_to_where_it_is, (place, begun))
+    except RuntimeError:  # as many as there may be
+        os.close(place)
+        return
+    begun.acquire()  # or it would begin when Python lets it, which may be milliseconds from now
+
+
+def _own_group():
+    """The folder of this process's group in the first hierarchy that it is listed in. Raises OSError, ValueError."""
+    with open("/proc/self/cgroup") as file:
+        number, names, path = file.readline().rstrip("\n").split(":", 2)
+    for target, kind, controllers in hierarchies():
+        if kind == "cgroup2" if number == "0" else set(names.split(",")) <= set(controllers):
+            return target + path.rstrip("/")
+    raise ValueError(names)
 
 
 _EXPECTED = [-1.0]

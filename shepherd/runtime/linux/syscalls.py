@@ -5,11 +5,11 @@ those of <linux/sched.h>, <linux/mount.h> and <linux/unistd.h>; a call without a
 through syscall(2), whose numbers differ by machine.
 """
 
+import _struct as struct  # struct itself is one more file to find and to read
 import os
-import struct
 
 from shepherd.runtime.linux import foreign
-from shepherd.runtime.linux.foreign import c_int, c_long, c_uint, c_ulong
+from shepherd.runtime.linux.foreign import c_int, c_long, c_uint, c_ulong, c_ulonglong
 
 CLONE_PARENT = 0x00008000
 CLONE_NEWTIME = 0x00000080
@@ -82,6 +82,8 @@ _CLONE = {"x86_64": 56, "i686": 120, "armv7l": 120, "ppc64le": 120, "s390x": 120
 _CLONE_GENERIC = 220
 _IOPRIO_SET = {"x86_64": 251, "i686": 289, "armv7l": 314, "ppc64le": 273, "s390x": 282}
 _IOPRIO_SET_GENERIC = 30
+_PRLIMIT = {"x86_64": 302, "i686": 340, "armv7l": 369, "ppc64le": 325, "s390x": 334}
+_PRLIMIT_GENERIC = 261
 _SCHED_SETATTR = {"x86_64": 314, "i686": 351, "armv7l": 380, "ppc64le": 355, "s390x": 345}
 _SCHED_SETATTR_GENERIC = 274
 _SECCOMP = {"x86_64": 317, "i686": 354, "armv7l": 383, "ppc64le": 358, "s390x": 348}
@@ -276,6 +278,22 @@ def bpf(command: int, attributes) -> int:
 def ioprio_set(priority: int) -> None:
     """This process's priority of input and output: class << 13 | data (<linux/ioprio.h>)."""
     _checked(_call(_IOPRIO_SET.get(_MACHINE, _IOPRIO_SET_GENERIC), 1, 0, priority))  # IOPRIO_WHO_PROCESS
+
+
+def getrlimit(kind: int) -> tuple:
+    """This process's (soft, hard) limit of a kind of getrlimit(2), -1 for none. (The module resource is a library.)"""
+    found = (c_ulonglong * 2)()
+    _checked(_call(_PRLIMIT.get(_MACHINE, _PRLIMIT_GENERIC), 0, kind, 0, found))
+    return tuple(-1 if value == _INFINITY else value for value in found)
+
+
+def setrlimit(kind: int, soft: int, hard: int) -> None:
+    """Set both, -1 for none."""
+    limits = (c_ulonglong * 2)(soft & _INFINITY, hard & _INFINITY)
+    _checked(_call(_PRLIMIT.get(_MACHINE, _PRLIMIT_GENERIC), 0, kind, limits, 0))
+
+
+_INFINITY = (1 << 64) - 1
 
 
 def sched_setattr(attributes: bytes) -> None:
