@@ -34,14 +34,18 @@ def sweep_running(record) -> None:
     except FileNotFoundError:
         return
     for name in names:
-        path = os.path.join(folder, name)
         try:
-            os.unlink(path)
-        except IsADirectoryError:
-            os.rmdir(path)
+            _take_away(os.path.join(folder, name))
         except FileNotFoundError:
-            continue
+            continue  # somebody else does the same: a sweep, beside the monitor's own end
     try:
         os.rmdir(folder)
     except OSError:
         pass
+
+
+def _take_away(path):
+    try:
+        os.unlink(path)
+    except IsADirectoryError:
+        os.rmdir(path)

@@ -135,12 +135,13 @@ def _sweep_names(folders):
     """Names and pins of containers that are not there; with the lock no container is just coming to be."""
     pins = os.path.join(folders.root, "pins")
     with folders.lock():
+        pinned = os.listdir(pins) if os.path.isdir(pins) else []  # first: whose pin is here, its folder is here already
         coming = {name.split("-")[2] for name in os.listdir(folders.containers) if name.startswith(".new-")}
         for name in os.listdir(folders.names):
             identity = _target(folders, name)
             if name.startswith(".") or not os.path.exists(folders.container(identity)):
                 records.drop_name(folders, name)
-        for name in os.listdir(pins) if os.path.isdir(pins) else ():
+        for name in pinned:
             identity = name.partition(".")[0]
             gone = (
                 records.is_id(identity) and identity not in coming and not os.path.exists(folders.container(identity))
