@@ -24,6 +24,7 @@ RLIMITS = {
     "RLIMIT_RTPRIO": 14,
     "RLIMIT_RTTIME": 15,
 }
+_DIGITS = frozenset("0123456789")
 CLOCKS = {"monotonic": 1, "boottime": 7}  # time_namespaces(7)
 
 # Kernel parameters that belong to a namespace, by the namespace that has to be the container's own
@@ -52,8 +53,8 @@ def load(bundle: str) -> dict:
 def check(config: dict) -> None:
     """Raise RuntimeFailure, with a JSON pointer, where it cannot be what the specification calls a configuration."""
     schema.check(config, schema.CONFIG)
-    major = config["ociVersion"].split(".")[0]
-    if major != "1" or config["ociVersion"].count(".") < 2:
+    numbers = config["ociVersion"].partition("+")[0].partition("-")[0].split(".")
+    if len(numbers) != 3 or numbers[0] != "1" or not all(one and _DIGITS.issuperset(one) for one in numbers):
         raise RuntimeFailure(
             "/ociVersion: %.40r is not a version 1.x.y, which is what is known here" % config["ociVersion"]
         )
@@ -82,6 +83,8 @@ def check(config: dict) -> None:
         raise RuntimeFailure(
             "/linux/intelRdt: is not supported", "take it out; limits of CPU and memory are in resources"
         )
+    if "" in (config.get("annotations") or {}):
+        raise RuntimeFailure("/annotations/: a key should not be empty")
     if ".." in (linux.get("cgroupsPath") or "").split("/"):
         raise RuntimeFailure("/linux/cgroupsPath: should have no .. in it")
 

@@ -88,6 +88,8 @@ def create(request: Request, start: bool = False):
         raise RuntimeFailure("--console-socket: is only for a process with a terminal (/process/terminal)")
     process = Process(config["process"], config["linux"].get("seccomp"))
     wanted = namespaces(config)
+    if "user" not in wanted:
+        process.keep_to_ours()
     group = groups.choose(request)
     creation = _Creation(request, process, wanted, group)
     try:

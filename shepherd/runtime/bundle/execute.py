@@ -56,6 +56,8 @@ def start(request: Request) -> int:
         raise RuntimeFailure("a terminal needs --console-socket")
     process = Process(request.process, container.record["config"]["linux"].get("seccomp"), "")
     joined = _open_namespaces(container)
+    if "user" not in joined:
+        process.keep_to_ours()
     group = groups.of(container.record)
     console = terminal.connect(request.console_socket) if request.console_socket else request.console
     ours, theirs = stage.channel()

@@ -8,6 +8,7 @@ import os
 import resource
 import stat
 import struct
+import sys
 
 from shepherd.runtime.bundle.config import RLIMITS, processors
 from shepherd.runtime.errors import RuntimeFailure
@@ -64,14 +65,31 @@ class Process:
         return self._filter[2] if self._filter else None
 
     def _capabilities(self):
-        """Five sets of numbers; what is not given is empty."""
+        """Five sets of numbers; what is not given is empty. Names that are not known here are left out, which is said
+        (config.md, "Linux Process")."""
         given = self.process.get("capabilities") or {}
         from shepherd.runtime.linux import capabilities
 
-        try:
-            return [capabilities.numbers(given.get(name) or []) for name in _SETS]
-        except RuntimeFailure as error:
-            raise RuntimeFailure("%s/capabilities: %s" % (self.pointer, error.message), error.hint) from None
+        names = [given.get(name) or [] for name in _SETS]
+        unknown = {name for one in names for name in one if name not in capabilities.NUMBERS}
+        if unknown:
+            self._leave_out("there is no capability %s", unknown)
+        return [{capabilities.NUMBERS[name] for name in one if name not in unknown} for one in names]
+
+    def keep_to_ours(self) -> None:
+        """Leave out, and say so, capabilities that this process lacks; for one that enters no other user namespace."""
+        from shepherd.runtime.linux import capabilities
+
+        wanted = set().union(*self._sets)
+        lacking = wanted - capabilities.current()["permitted"] if wanted else ()
+        if lacking:
+            names = ["CAP_" + capabilities.NAMES[number] for number in lacking]
+            self._leave_out("this process cannot give %s, which it has not itself", names)
+            self._sets = [one - lacking for one in self._sets]
+
+    def _leave_out(self, message, names):
+        shown = ", ".join(ascii(name)[1:-1][:60] for name in sorted(names))
+        sys.stderr.write("shepherd-runtime: warning: %s/capabilities: %s\n" % (self.pointer, message % shown))
 
     def _rlimits(self):
         table = []

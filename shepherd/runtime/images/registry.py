@@ -160,7 +160,7 @@ class Repository:
         try:
             document = json.loads(data.decode("utf-8"))
             token = document.get("token") or document["access_token"]
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, RecursionError):
             raise RuntimeFailure("%s answers without a token" % shown(realm))
         if not isinstance(token, str) or not re.match(r"[\x21-\x7e]+\Z", token):
             raise RuntimeFailure("%s answers without a token" % shown(realm))
@@ -238,5 +238,5 @@ def _message(answer):
             found = json.loads(answer.body(_LARGEST_TOKEN).decode("utf-8"))
         first = found["errors"][0]
         return " (%s)" % ascii(first.get("message") or first.get("code"))[1:-1][:200]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, RuntimeFailure):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OSError, RuntimeFailure):
         return ""

@@ -54,7 +54,7 @@ class Answer:
         try:
             data = self._response.read(largest + 1)
         except (OSError, client.HTTPException) as error:
-            raise RuntimeFailure("the answer of %s is cut short: %s" % (shown(self.url), error))
+            raise RuntimeFailure("the answer of %s is cut short: %s" % (shown(self.url), _told(error)))
         if len(data) > largest:
             raise RuntimeFailure("%s answers with more than %d bytes" % (shown(self.url), largest))
         return data
@@ -110,7 +110,9 @@ class Transport:
                 if isinstance(error, (ssl.SSLError, ssl.CertificateError)) and not isinstance(error, ssl.SSLEOFError):
                     raise self._untrusted(url, error)
                 if wait is None or isinstance(error, socket.gaierror):
-                    raise RuntimeFailure("cannot reach %s: %s" % (shown(_host(url)), error or type(error).__name__))
+                    raise RuntimeFailure("cannot reach %s: %s" % (shown(_host(url)), _told(error)))
+            except UnicodeError:  # of the name's parts, each of which has 63 letters at most (RFC 1035, 2.3.4)
+                raise RuntimeFailure("cannot reach %s: no host can have that name" % shown(_host(url)))
             time.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
@@ -173,6 +175,7 @@ class Transport:
         try:
             parts = urlsplit(url)
             allowed, port = self.is_insecure(parts.netloc), parts.port
+            addresses = _addresses(parts.hostname, port)
         except ValueError:
             parts = None
         if parts is None or not _PLAIN.match(url):
@@ -181,7 +184,7 @@ class Transport:
             raise RuntimeFailure("the registry sends us to the impossible address %s" % shown(url))
         if parts.scheme == "http" and not allowed:
             raise RuntimeFailure("the registry sends us to %s, which has no TLS" % shown(url))
-        for family, _, _, _, address in _addresses(parts.hostname, port):
+        for family, _, _, _, address in addresses:
             if family in (socket.AF_INET, socket.AF_INET6) and _is_link_local(address[0]):
                 raise RuntimeFailure("the registry sends us to %s, an address of this link alone" % shown(url))
 
@@ -253,7 +256,12 @@ def _host(url):
 
 def _retry_after(headers):
     text = headers.get("Retry-After") or "0"
-    return min(float(text), _LONGEST_WAIT) if text.isdigit() else 0.0
+    return min(float(text), _LONGEST_WAIT) if re.match(r"[0-9]+\Z", text) else 0.0
+
+
+def _told(error):
+    """What went wrong, in which a server may have had a word (an answer that is no HTTP)."""
+    return ascii(str(error))[1:-1][:200] or type(error).__name__
 
 
 def shown(url):

@@ -409,6 +409,33 @@ def test_no_way_above_the_root(bundle, canary):
     assert tops.count("/") == 1
 
 
+def test_a_second_chroot_leads_nowhere(bundle, canary):
+    """The classic way out: a root inside the root, and from a folder that is outside of that one, up."""
+    if not os.path.exists("/usr/bin/python3"):
+        pytest.skip("needs a Python of the machine's, to be shown inside")
+    with_capabilities(bundle)
+    bundle.mount("/usr", "/usr", "rbind", "ro")
+    for name in ("lib", "lib64"):
+        (bundle.rootfs / name).symlink_to("usr/" + name)
+    attack = f"""
+import os
+inside = sorted(os.listdir("/"))
+kept = os.open("/", os.O_RDONLY)
+os.mkdir("/tmp/x")
+os.chroot("/tmp/x")
+for start in (kept, os.open("/", os.O_RDONLY)):
+    os.fchdir(start)
+    for _step in range(100):
+        os.chdir("..")
+    os.chroot(".")
+    print(os.path.exists({str(canary)!r}), sorted(os.listdir(".")) in (inside, []))
+"""
+    bundle.process["args"] = ["/usr/bin/python3", "-I", "-S", "-c", attack]
+    bundle.write()
+    bundle.names.add("c")
+    assert bundle.do("run", "--bundle", str(bundle.folder), "c") == "False True\nFalse True\n"
+
+
 def test_records_survive_hostile_content(bundle):
     """What a crash or an editor left in the record is told, not shown as a traceback."""
     bundle.create()

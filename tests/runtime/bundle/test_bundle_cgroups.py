@@ -168,6 +168,7 @@ def test_reads_and_writes_are_limited(bundle, group):
         ({"cpu": {"cpus": "4000"}}, "/linux/resources/cpu/cpus: cannot write '4000'"),
         ({"cpu": {"idle": 3}}, "/linux/resources/cpu/idle: should be 0 or 1"),
         ({"rdma": {"mlx5_1": {"hcaHandles": 3}}}, "/linux/resources/rdma"),
+        ({"rdma": {"mlx5_1": {}}}, "/linux/resources/rdma/mlx5_1: should have hcaHandles or hcaObjects"),
         ({"unified": {"no.such": "1"}}, "/linux/resources/unified/no.such: "),
         ({"devices": [{"allow": True, "access": "x"}]}, "/linux/resources/devices/0/access: should be"),
         ({"devices": [{"allow": "yes"}]}, "/linux/resources/devices/0/allow: should be true or false"),

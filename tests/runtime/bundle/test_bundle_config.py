@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shepherd.runtime.bundle import config, options, template
+from shepherd.runtime.bundle import config, options, state, template
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import syscalls
 
@@ -40,6 +40,9 @@ WRONG = [
     ("/ociVersion", "0.2.0", "/ociVersion"),
     ("/ociVersion", "2.0.0", "/ociVersion"),
     ("/ociVersion", 1, "/ociVersion"),
+    ("/ociVersion", "1.2", "/ociVersion"),
+    ("/ociVersion", "1.x.0", "/ociVersion"),
+    ("/ociVersion", "1.2.0.1", "/ociVersion"),
     ("/root", DELETE, "/root: is required"),
     ("/root/path", DELETE, "/root/path: is required"),
     ("/root/path", 5, "/root/path"),
@@ -83,6 +86,7 @@ WRONG = [
     ("/hooks", {"prestart": [{"path": "relative"}]}, "/hooks/prestart/0/path"),
     ("/hooks", {"poststop": [{"path": "/x", "timeout": 0}]}, "/hooks/poststop/0/timeout"),
     ("/annotations", {"a": 1}, "/annotations/a: should be a string"),
+    ("/annotations", {"": "a"}, "/annotations/: a key should not be empty"),
     ("/annotations", {"a/b~": 1}, "/annotations/a~1b~0: should be a string"),
     ("/linux", DELETE, "/linux: is required"),
     ("/linux/namespaces", [{"type": "mount"}, {"type": "pid"}, {"type": "pid"}], "/linux/namespaces/2/type"),
@@ -120,7 +124,14 @@ def test_null_stands_for_nothing():
 
 
 def test_unknown_fields_are_left_alone():
-    config.check(changed("/vm", {"hypervisor": {}}))
+    for pointer in ("/vm", "/process/new", "/linux/new", "/root/new", "/mounts/0/new", "/linux/resources/new"):
+        config.check(changed(pointer, {"hypervisor": {}}))
+    config.check(changed("/annotations", {"org.opencontainers.new": "known to nobody"}))
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.0-rc5", "1.2.1-dev+build.5", state.VERSION])
+def test_versions_that_are_read(version):
+    config.check(changed("/ociVersion", version))
 
 
 JSON = st.recursive(

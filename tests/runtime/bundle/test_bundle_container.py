@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from shepherd.runtime.linux import capabilities
+
 pytestmark = pytest.mark.lab
 
 
@@ -102,9 +104,23 @@ def test_no_capabilities_said_is_none(bundle):
     assert found["NoNewPrivs"] == "0"
 
 
-def test_an_unknown_capability(bundle):
-    bundle.process["capabilities"] = {"bounding": ["CAP_FLY"]}
-    assert "/process/capabilities" in bundle.refusal()
+def test_capabilities_that_cannot_be_given_are_left_out_and_said(bundle):
+    """Those that do not exist, and those that the runtime itself has not (config.md, "Linux Process")."""
+    names = ["CAP_KILL", "CAP_SYSLOG", "CAP_FLY"]
+    bundle.process["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), names)
+
+    def lose_syslog():
+        capabilities.drop_bounding(set(range(64)) - {capabilities.NUMBERS["CAP_SYSLOG"]})
+        left = capabilities.current()["permitted"] - {capabilities.NUMBERS["CAP_SYSLOG"]}
+        capabilities.apply(left, left, set(), left, set())
+
+    done = bundle.shell("grep Cap /proc/self/status", preexec_fn=lose_syslog)
+    assert done.returncode == 0, done.stderr
+    warnings = done.stderr.splitlines()
+    assert [("CAP_FLY" in one, "CAP_SYSLOG" in one) for one in warnings] == [(True, False), (False, True)]
+    assert all(one.startswith("shepherd-runtime: warning: /process/capabilities: ") for one in warnings)
+    found = dict(line.split(":\t") for line in done.stdout.splitlines())
+    assert {int(found[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {1 << 5}
 
 
 @pytest.mark.parametrize("privileges", [True, False])

@@ -10,7 +10,7 @@ from groups import said, version1, version2
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import cgroups
-from shepherd.runtime.linux.cgroups import limits
+from shepherd.runtime.linux.cgroups import folders, limits
 from shepherd.runtime.linux.cgroups import version2 as new
 
 # what /linux/resources says → (file of version 2, what is in it then)
@@ -332,3 +332,22 @@ def test_what_the_kernel_refuses_names_the_field(group):
         with pytest.raises(RuntimeFailure) as caught:
             limits.apply(group, resources)
         assert caught.value.message.startswith(message)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give anything away")
+@pytest.mark.parametrize("listed", ["cgroup.procs\nabsent\nmemory.oom.group\n", None])
+def test_a_group_is_given_with_the_files_that_may_be(tmp_path, monkeypatch, listed):
+    """Those that /sys/kernel/cgroup/delegate lists and that are there; on a kernel without that list, three."""
+    group = version2(tmp_path)
+    folder = Path(group.unified)
+    plain = folders.read
+    place = tmp_path / "delegate"
+    if listed is not None:
+        place.write_text(listed)
+    monkeypatch.setattr(
+        folders, "read", lambda *path: plain(str(place) if "delegate" in path[0] else os.path.join(*path))
+    )
+    group.give(12345)
+    given = {one.name for one in folder.iterdir() if one.stat().st_uid == 12345}
+    assert given == ({"cgroup.procs"} if listed is not None else {"cgroup.procs", "cgroup.subtree_control"})
+    assert folder.stat().st_uid == 12345

@@ -182,6 +182,15 @@ WRONG = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "op": "SCMP_CMP_SO"}]}],
     },
+    "/linux/seccomp/syscalls/0/names: should name": {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": [], "action": "SCMP_ACT_LOG"}],
+    },
+    "/linux/seccomp/listenerMetadata": {"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"},
+    "/linux/seccomp/defaultErrnoRet: SCMP_ACT_KILL takes none": {
+        "defaultAction": "SCMP_ACT_KILL",
+        "defaultErrnoRet": 5,
+    },
     "/linux/seccomp/listenerPath": {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}],

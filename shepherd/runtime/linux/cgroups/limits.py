@@ -68,7 +68,10 @@ def check(resources: dict) -> None:
             raise _wrong("hugepageLimits/%d/pageSize" % number, "should be like 64KB, 2MB or 1GB, and is %.40r" % size)
     names = [("network/priorities/%d/name" % number, one["name"])
              for number, one in enumerate((resources.get("network") or {}).get("priorities") or [])]  # fmt: skip
-    names += [("rdma/" + name, name) for name in resources.get("rdma") or {}]
+    for name, entry in (resources.get("rdma") or {}).items():
+        names.append(("rdma/" + name, name))
+        if entry.get("hcaHandles") is None and entry.get("hcaObjects") is None:
+            raise _wrong("rdma/%.60s" % name, "should have hcaHandles or hcaObjects")
     names += [("unified/" + name, name) for name in resources.get("unified") or {}]
     for pointer, name in names:
         if not name or name.startswith(".") or "/" in name or name.split() != [name]:

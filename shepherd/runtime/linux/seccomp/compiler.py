@@ -72,6 +72,8 @@ def compile_profile(profile: dict, machine=None) -> tuple:
         if not profile.get("listenerPath"):
             raise RuntimeFailure("/linux/seccomp/listenerPath: SCMP_ACT_NOTIFY needs one")
         flags |= NEW_LISTENER
+    if profile.get("listenerMetadata") and not profile.get("listenerPath"):
+        raise RuntimeFailure("/linux/seccomp/listenerMetadata: is of no use without listenerPath")
     if default == notify:
         raise RuntimeFailure("/linux/seccomp/defaultAction: SCMP_ACT_NOTIFY would stop the container's own start")
     listener = profile.get("listenerPath") if flags & NEW_LISTENER else None
@@ -110,6 +112,8 @@ class _Rule:
 
     def __init__(self, rule, pointer):
         self.names = rule["names"]
+        if not self.names:
+            raise RuntimeFailure("%s/names: should name at least one system call" % pointer)
         self.value = _value(rule, "action", "errnoRet", pointer)
         self.conditions = []
         for at, one in enumerate(rule.get("args") or []):
