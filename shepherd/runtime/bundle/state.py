@@ -242,9 +242,13 @@ def write(path: str, text: str) -> None:
     """Write a file of ours (mode 0600) so that readers see the old or the new."""
     beside = "%s.%d" % (path, os.getpid())
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w") as file:
-        file.write(text)
-    os.rename(beside, path)
+    try:
+        with open(descriptor, "w") as file:
+            file.write(text)
+        os.rename(beside, path)
+    except OSError:
+        os.unlink(beside)  # no room for it
+        raise
 
 
 def start_time(pid: int) -> int:
