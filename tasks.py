@@ -1,4 +1,4 @@
-"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv fmt`."""
+"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv fuzz`, `inv fmt`."""
 
 from __future__ import annotations
 
@@ -32,3 +32,9 @@ def test(c: Context, args: str = "") -> None:
 def bench(c: Context, args: str = "") -> None:
     """Times beside ansible-core, mitogen and pyinfra on local hosts."""
     c.run(f"python tests/bench/bench.py {args}")
+
+
+@task(help={"target": "one of those that tests/runtime/fuzz/fuzz.py names", "seconds": "how long"})
+def fuzz(c: Context, target: str, seconds: int = 300) -> None:
+    """Fuzz a reader of the container runtime by coverage (needs `pip install -e .[fuzz]`)."""
+    c.run(f"python tests/runtime/fuzz/fuzz.py {target} -max_total_time={seconds}")
