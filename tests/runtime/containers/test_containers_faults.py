@@ -284,3 +284,13 @@ def test_a_container_that_finds_no_room_is_not_there_and_its_log_holds_nobody_up
         assert "No space left" in lines[number] and lines[number + 1] == "refused", found
     assert lines[5:7] == ["idle", "started"] or ("No space left" in lines[5] and lines[6] == "not started"), found
     assert lines[7:] == ["kept", "idle", "started", "kept", "fine"], found
+
+
+def test_half_an_event_is_none(runtime: Runtime) -> None:
+    runtime.output("box:1", "true")
+    path = runtime.state / "events"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 3].rpartition(b"\n")[2] + b"\n[]\n")
+    runtime.output("box:1", "true")
+    found = runtime.do("events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}").split()
+    assert found == ["create", "start", "die", "destroy"] * 2
