@@ -1,4 +1,4 @@
-"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv bench-runtime`, `inv fmt`."""
+"""The developers' verbs: `inv check`, `inv test`, `inv bench`, `inv bench-runtime`, `inv fuzz`, `inv fmt`."""
 
 from __future__ import annotations
 
@@ -38,3 +38,9 @@ def bench(c: Context, args: str = "") -> None:
 def bench_runtime(c: Context, args: str = "") -> None:
     """Containers beside runc, crun, bubblewrap, podman, skopeo and umoci, as root."""
     c.run(f"python tests/bench/runtime/table.py {args}")
+
+
+@task(help={"target": "one of those that tests/runtime/fuzz/fuzz.py names", "seconds": "how long"})
+def fuzz(c: Context, target: str, seconds: int = 300) -> None:
+    """Fuzz a reader of the container runtime by coverage (needs `pip install -e .[fuzz]`)."""
+    c.run(f"python tests/runtime/fuzz/fuzz.py {target} -max_total_time={seconds}")

@@ -255,8 +255,12 @@ def write(path: str, text: str) -> None:
 def _write_beside(path, text):
     beside = "%s.%d" % (path, os.getpid())
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w") as file:
-        file.write(text)
+    try:
+        with open(descriptor, "w") as file:
+            file.write(text)
+    except OSError:
+        os.unlink(beside)  # no room for it
+        raise
     return beside
 
 

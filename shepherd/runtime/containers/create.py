@@ -4,7 +4,7 @@ import os
 
 from shepherd.runtime.bundle import document
 from shepherd.runtime.bundle import state as processes
-from shepherd.runtime.containers import clock, events, graves, log, policy, removal, specification
+from shepherd.runtime.containers import clock, events, graves, log, own_files, policy, removal, specification
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
@@ -56,13 +56,12 @@ def create(folders, request: Request, image):
     try:
         _pin(image, identity, not host.get("AutoRemove"))
         _unpack(folders, image, declared, beside)
-        _write_files(request, declared, beside)
+        declared["Files"] = own_files.texts(declared, request.extra_hosts)
         if request.secrets:
             from shepherd.runtime.containers import secrets
 
             declared["Secrets"] = secrets.keep(beside, request.secrets)
-        if host.get("Init"):
-            _write_init(os.path.join(beside, "init"))
+        own_files.write(declared, beside)
         with folders.lock():
             declared["Mounts"] = _mounts(folders, request, config)
             made.folder = beside
@@ -265,53 +264,7 @@ def _within(path, folder):
     return (path.rstrip("/") + "/").startswith(os.path.realpath(folder).rstrip("/") + "/")
 
 
-# Files of its own
-
-
-def _write_files(request, declared, beside):
-    """hostname, hosts and resolv.conf where no network writes them."""
-    config, host = declared["Config"], declared["HostConfig"]
-    mode = host["NetworkMode"]
-    if mode not in ("none", "host"):
-        return
-    if mode == "host":
-        hostname = os.uname().nodename
-        hosts = _text("/etc/hosts") or "127.0.0.1\tlocalhost\n"
-    else:
-        hostname = config["Hostname"] or declared["Id"][:12]
-        hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-        if hostname != "localhost":
-            hosts += "127.0.0.1\t%s\n" % hostname
-    for one in request.extra_hosts:
-        name, address = one
-        hosts += "%s\t%s\n" % (address, name)
-    lines = _text("/etc/resolv.conf") if not host.get("Dns") else ""
-    lines += "".join("nameserver %s\n" % one for one in host.get("Dns") or [])
-    if host.get("DnsSearch"):
-        lines += "search %s\n" % " ".join(host["DnsSearch"])
-    if host.get("DnsOptions"):
-        lines += "options %s\n" % " ".join(host["DnsOptions"])
-    for name, text in (("hostname", hostname + "\n"), ("hosts", hosts), ("resolv.conf", lines)):
-        descriptor = os.open(os.path.join(beside, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-        os.chmod(os.path.join(beside, name), 0o644)
-
-
-def _write_init(path):
-    from shepherd.runtime.linux import reaper
-
-    with open(path, "wb") as file:
-        file.write(reaper.program())
-    os.chmod(path, 0o755)
-
-
-def _text(path):
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""
+# Names
 
 
 _ADJECTIVES = "able brave bright calm clear eager fair fresh gentle grand happy keen kind light lively mild neat noble quick quiet ready steady sunny swift tidy warm wise".split()  # noqa: E501

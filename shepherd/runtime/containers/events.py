@@ -5,6 +5,7 @@ import os
 import time
 
 from shepherd.runtime.bundle import document
+from shepherd.runtime.errors import RuntimeFailure
 
 _LARGEST = 4 << 20  # bytes of the file, after which the older half of what is known is let go
 
@@ -43,7 +44,8 @@ def _append(path, line):
             if found.st_size > _LARGEST:
                 os.rename(path, path + ".1")
                 continue
-            os.write(descriptor, line)
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, found.st_size)  # no room for all of it
             return
         except FileNotFoundError:
             continue  # moved aside meanwhile
@@ -57,9 +59,20 @@ def lines(path: str):
         try:
             with open(name, "rb") as file:
                 for line in file:
-                    yield document.loads(line, name)
+                    found = _read(line, name)
+                    if found is not None:
+                        yield found
         except FileNotFoundError:
             continue
+
+
+def _read(line, name):
+    """None for what is no event: somebody may have been killed, or found no room, in the middle of it."""
+    try:
+        found = document.loads(line, name)
+    except RuntimeFailure:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Follower:
@@ -87,7 +100,9 @@ class Follower:
             place = self._file.tell()
             line = self._file.readline()
             if line.endswith(b"\n"):
-                found.append(document.loads(line, self._path))
+                one = _read(line, self._path)
+                if one is not None:
+                    found.append(one)
                 continue
             self._file.seek(place)
             try:

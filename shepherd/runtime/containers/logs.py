@@ -39,8 +39,15 @@ def _entry(line):
         return None
 
 
-def _opened(path):
-    return open(path, "rb")
+def _opened(paths):
+    """Those that are there: a monitor may rename them at any moment."""
+    found = []
+    for path in paths:
+        try:
+            found.append(open(path, "rb"))  # noqa: SIM115 - open for as long as it is read
+        except FileNotFoundError:
+            continue
+    return found
 
 
 class Reader:
@@ -48,22 +55,21 @@ class Reader:
 
     def __init__(self, path: str, tail=None):
         self._path = path
-        self._file = None
-        self._older = []
-        found = parts(path)
-        if tail is None:
-            self._older, start = found[:-1], 0
-        else:
-            self._older, start = _tail(found, tail)
-            if self._older and self._older[-1] == path:
-                self._older.pop()
-        self._start = start
-        self._files = [_opened(one) for one in self._older]
-        if os.path.exists(path):
-            self._files.append(_opened(path))
+        self._files = []
+        self._rest = b""
+        while True:
+            found, start = parts(path), 0
+            try:
+                if tail is not None:
+                    found, start = _tail(found, tail)
+            except FileNotFoundError:
+                continue  # renamed between two looks
+            self._files = _opened(found)
+            if len(self._files) == len(found):
+                break
+            self.close()
         if self._files:
             self._files[0].seek(start)
-        self._rest = b""
 
     def close(self) -> None:
         """Give the files back."""
@@ -74,9 +80,9 @@ class Reader:
         """Those that are there now."""
         while True:
             if not self._files:
-                if not os.path.exists(self._path):
+                self._files = _opened([self._path])
+                if not self._files:
                     return
-                self._files.append(_opened(self._path))
             for line in self._files[0]:
                 line = self._rest + line
                 self._rest = b""
@@ -113,11 +119,10 @@ class Reader:
             except FileNotFoundError:
                 continue
             if between.st_ino == held.st_ino:
-                for later in range(number - 1, 0, -1):
-                    self._files.append(_opened("%s.%d" % (self._path, later)))
+                self._files += _opened("%s.%d" % (self._path, later) for later in range(number - 1, 0, -1))
                 break
-        self._files.append(_opened(self._path))
-        return True
+        self._files += _opened([self._path])
+        return bool(self._files)
 
 
 def _tail(found, count):

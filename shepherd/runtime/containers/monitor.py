@@ -73,7 +73,7 @@ class Monitor:
         self._log = None
         self._wait = 0.0
         self._began = 0.0
-        self._stopping = False
+        self._stopping = self._restore = False
         self._ending = self._done = False
         self._health = None
         self.clients = Clients(self, self._running, descriptor)
@@ -188,7 +188,9 @@ class Monitor:
         elif how == "again":
             self._decide(self.state["ExitCode"], 0.0)
         else:
-            self.state.update(record.NEW, Boot=record.boot(), StartedAt=self.state["StartedAt"])
+            boot = record.boot()
+            self._restore = self.state["Boot"] != boot and not self.record.host.get("AutoRemove")
+            self.state.update(record.NEW, Boot=boot, StartedAt=self.state["StartedAt"])
             self._start()
 
     def _start(self):
@@ -204,6 +206,10 @@ class Monitor:
         def work():
             from shepherd.runtime.containers import starting
 
+            if self._restore:  # the machine may have lost what was not synced
+                from shepherd.runtime.containers import own_files
+
+                own_files.write(self.record.config, self.record.folder)
             starting.report(self.record, self._running, terminal and terminal[1], writer)
 
         self.child(work, lambda _status: None)

@@ -44,7 +44,7 @@ def recover(record, restart: bool = True) -> None:
     state.update(Status="exited", Pid=0, Began=0, FinishedAt=clock.stamp(), OOMKilled=killed)
     if not waiting:
         state.update(ExitCode=LOST, Error="its monitor was killed, and the exit code is not known")
-    record.save_state(state)
+    _save(record, state)
     events.write(record, "die", {"exitCode": str(state["ExitCode"])})
     if record.host.get("AutoRemove"):
         from shepherd.runtime.containers import removal
@@ -56,8 +56,15 @@ def recover(record, restart: bool = True) -> None:
         count = state["RestartCount"]
         if policy.again(record.host.get("RestartPolicy") or {}, state["ExitCode"], record.stopped, count):
             state["Status"] = "restarting"
-            record.save_state(state)
+            _save(record, state)
             launch.monitor(record, "again").close()
+
+
+def _save(record, state):
+    try:
+        record.save_state(state)
+    except OSError:
+        pass  # no room on the disk: found out again by the next one, unless that removes it
 
 
 def look_after(record) -> None:

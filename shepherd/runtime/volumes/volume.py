@@ -7,7 +7,7 @@ from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import clock, graves
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
-from shepherd.runtime.linux import mounts, paths
+from shepherd.runtime.linux import mounts, paths, syscalls
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -70,6 +70,8 @@ class Volume:
                 target = trees.open_folder(beside)
                 try:
                     mounts.copy_up(source, target)
+                    if os.listdir(target):
+                        syscalls.syncfs(target)  # or a power cut could leave it with files that are empty
                 finally:
                     os.close(target)
                 os.rename(beside, self.data)  # rename(2) replaces an empty folder
@@ -118,14 +120,16 @@ def create(root: str, name=None, labels=None, options=None) -> Volume:
     top = os.path.join(root, "volumes")
     beside = os.path.join(top, ".new-%d-%s" % (os.getpid(), name[:200]))
     files.make_folder(beside)
-    files.make_folder(os.path.join(beside, "_data"))
-    os.chmod(os.path.join(beside, "_data"), 0o755)
-    files.replace(os.path.join(beside, "volume.json"), document.dumps(about).encode())
     try:
+        files.make_folder(os.path.join(beside, "_data"))
+        os.chmod(os.path.join(beside, "_data"), 0o755)
+        files.replace(os.path.join(beside, "volume.json"), document.dumps(about).encode())
         os.rename(beside, os.path.join(top, name))
     except OSError:
-        graves.bury(beside)  # somebody else has just made it
-        return find(root, name)
+        graves.bury(beside)
+        if look(root, name) is None:
+            raise
+        return find(root, name)  # somebody else has just made it
     files.sync_folder(top)
     return Volume(root, about)
 

@@ -1,4 +1,4 @@
-"""Two processes clear up, or make something, at the same time: at each step of one the other does all of its own."""
+"""Two processes clear up, or make something, at the same time: at each step of the one the other does all of it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def in_child(work: Callable[[], object]) -> int:
             code = 0
         except _WouldWait:
             code = WAITS
-        except BaseException:  # noqa: BLE001  a child, which must not come back into the test
+        except BaseException:  # noqa: BLE001 - told by the exit code
             traceback.print_exc()
         finally:
             sys.stderr.flush()

@@ -5,20 +5,27 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from image_maker import OCI, entry, layer, sha256
 
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.images import collect, image, layers, removal
 from shepherd.runtime.images.credentials import Credentials
 from shepherd.runtime.images.names import Names
 from shepherd.runtime.images.pull import pull
 from shepherd.runtime.images.push import push
 from shepherd.runtime.images.reference import parse
+from shepherd.runtime.images.store import Store
 from shepherd.runtime.images.transport import Settings
 
+CHECKOUT = Path(__file__).parents[3]
 SECRET = ("shepherd", "wool")
 
 
@@ -349,3 +356,57 @@ def test_an_upload_sent_to_another_host_goes_without_credentials(servers, store)
     assert len(there.asked) == 2 and there.secrets() == []
     with pytest.raises(RuntimeFailure, match="has no TLS"):
         push(store, descriptor, parse(f"{here.address}/app:1"), settings(here.address), Credentials(given=SECRET))
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from shepherd.runtime.images import image, layers
+from shepherd.runtime.images.pull import pull
+from shepherd.runtime.images.reference import parse
+from shepherd.runtime.images.store import Store
+from shepherd.runtime.images.transport import Settings
+left = int(sys.argv[4])
+def watched(call):
+    def wrapper(*words, **names):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), 9)
+        return call(*words, **names)
+    return wrapper
+for name in ("rename", "mkdir", "open", "unlink", "fsync", "write", "rmdir", "fchmod"):
+    setattr(os, name, watched(getattr(os, name)))
+store = Store(sys.argv[2])
+with store.lease() as lease:
+    found = pull(store, parse(sys.argv[3] + "/app:1"), Settings(insecure=[sys.argv[3]], delays=()), lease)
+    layers.ensure(image.read(store, found))
+print(int(sys.argv[4]) - left)
+"""
+
+
+def test_a_pull_that_is_killed_at_any_step(servers, tmp_path):
+    """What has a name is whole then; the next pull goes on, and a collection leaves nothing that nobody needs."""
+    here, _ = servers
+    content = Content(layer(entry("a", data=b"x" * 5000)), layer(entry("b")))
+    content.serve(here)
+
+    def attempt(store, step):
+        words = [sys.executable, "-I", "-c", KILLED, str(CHECKOUT), store.root, here.address, str(step)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    total = int(attempt(Store(str(tmp_path / "whole")), 0).stdout)
+    store = Store(str(tmp_path / "store"))
+    for step in range(1, total, max(1, total // 8)):
+        done = attempt(store, step)
+        assert done.returncode in (-signal.SIGKILL, 0), done.stderr
+        for _name, descriptor in Names(store).all():
+            image.read(store, descriptor)
+        if done.returncode:
+            assert attempt(store, 0).returncode == 0
+        first, second = layers.ensure(image.read(store, Names(store).all()[0][1]))
+        assert (os.listdir(first), os.listdir(second)) == (["a"], ["b"])
+        removal.remove(store, f"{here.address}/app:1")
+        collect.collect(store, partial=True)
+        for part in ("blobs/sha256", "layers", "staging", "leases"):
+            assert os.listdir(store.path(part)) == [], (step, part)
