@@ -133,6 +133,7 @@ SPEC = {
 """,
 }
 
+EMPTY = {"networks": [], "volumes": [], "external": {"network": [], "volume": []}, "services": [], "items": []}
 MODULES = {"container": container, "image": container_image, "network": container_network, "volume": container_volume}
 
 
@@ -152,7 +153,7 @@ class Stack:
         self.task = task
         self.runtime = runtime
         self.name = task.args["name"]
-        self.wanted = task.args.get("_stack") or {"networks": [], "volumes": [], "services": [], "items": []}
+        self.wanted = task.args.get("_stack") or EMPTY
         self.changes = []
         self.diff = {"before": {}, "after": {}}
 
@@ -216,7 +217,7 @@ class Stack:
         return result
 
     def _check_external(self):
-        for kind, names in sorted((self.wanted.get("external") or {}).items()):
+        for kind, names in sorted(self.wanted["external"].items()):
             for name in names:
                 if self.runtime is not None and self.look(kind, name) is None and not self.task.check:
                     self.task.fail("%s %s: is external, and there is none: make it first" % (kind, name))
@@ -273,9 +274,10 @@ class Stack:
         if self.runtime is not None:
             found = made.of_stack(self.runtime, self.name)
         kinds = ["container", "network"] + (["volume"] if self.task.args["remove_volumes"] else [])
-        for kind in kinds:
-            for name in found[kind]:
-                self.remove(kind, name, self.task.check)
+        gone = [(kind, name) for kind in kinds for name in found[kind]]
+        self.check_free(gone)
+        for kind, name in gone:
+            self.remove(kind, name, self.task.check)
         if not self.task.check:
             sent.forget(self.name, ())
         kept = [] if "volume" in kinds else ["volume " + name for name in found["volume"]]
@@ -283,6 +285,13 @@ class Stack:
         if self.task.diff and self.changes:
             result["diff"] = self.diff
         return result
+
+    def check_free(self, gone):
+        """None of (kind, name) that are to go is somebody else's, too. Before any of them goes."""
+        others = made.others_on(self.runtime, self.name) if gone else {}
+        for step in gone:
+            if step in others:
+                self.task.fail("%s %s: cannot go: the container %s is on it" % (step + (others[step],)))
 
     def remove(self, kind, name, check):
         options = dict(self.task.args["_absent"][kind], name=name)

@@ -16,6 +16,7 @@ class Plan:
         self.changes = []
         self.services = {}
         self.steps = {}  # of services that are to be changed: replaced, started, … as `container` says it
+        self.options = {one["service"]: one["options"] for one in stack.wanted["services"]}
         self.resources = []  # (kind, options) of networks and volumes to make
         self.orphans = self._orphans()
         if self.task.args["prune"]:
@@ -34,7 +35,10 @@ class Plan:
         found = {"container": [], "network": [], "volume": []}
         if self.stack.runtime is not None:
             found = made.of_stack(self.stack.runtime, self.stack.name)
-        wanted = {kind: {one["name"] for one in self.stack.wanted[kind + "s"]} for kind in ("network", "volume")}
+        wanted = {
+            kind: {one["name"] for one in self.stack.wanted[kind + "s"]} | set(self.stack.wanted["external"][kind])
+            for kind in ("network", "volume")
+        }
         wanted["container"] = {one["options"]["name"] for one in self.stack.wanted["services"]}
         return {kind: [name for name in names if name not in wanted[kind]] for kind, names in found.items()}
 
@@ -44,6 +48,7 @@ class Plan:
         return [(kind, name) for kind in kinds for name in self.orphans[kind]]
 
     def _prune(self):
+        self.stack.check_free(self.pruned())
         for kind, name in self.pruned():
             self.changes.append("%s %s: removed" % (kind, name))
             self.diff["before"]["%s %s" % (kind, name)] = "present"
@@ -103,9 +108,8 @@ class Plan:
 
     def _check_health(self, one):
         """Who waits for another to be healthy waits for one that has a check, of its own or its image's."""
-        by_name = {other["service"]: other for other in self.stack.wanted["services"]}
         for need in one["needs"]:
-            if need["condition"] == "healthy" and not self._has_check(by_name[need["service"]]["options"]):
+            if need["condition"] == "healthy" and not self._has_check(self.options[need["service"]]):
                 self.task.fail(
                     "service %s: waits for %s to be healthy, which has no health check"
                     % (one["service"], need["service"])
