@@ -1,6 +1,7 @@
 """What a stack needs: each part looked at by the module that converges it, before any is touched."""
 
 import errno
+import os
 import socket
 
 from shepherd.remote import declaration, instances, made
@@ -94,10 +95,28 @@ class Plan:
         if not changes:
             changes = self._restarted(one)
         if changes:
+            self._check_words(one)
             self.steps[one["service"]] = changes
             self.changes += changes
         for side, shown in (result.get("diff") or {}).items():
             self.diff[side].update(shown)
+
+    def _check_words(self, one):
+        """What the runtime would refuse when the instance is made: said now, while nothing is touched."""
+        runtime, options = self.stack.runtime, one["options"]
+        if runtime is None or options["state"] == "absent":
+            return
+        declared = declaration.declare(options, "", "")  # it could be: `container` has looked
+        words = declaration.words(declared, options["name"], options["name"]) + declaration.arguments(declared)
+        reading, specification = runtime.part("cli.run_options"), runtime.part("containers.specification")
+        try:
+            wanted = reading.request(reading.read(words, "create"))
+            specification.granted_capabilities(wanted.host)
+        except runtime.part("errors").RuntimeFailure as error:
+            self.task.fail("service %s: %s" % (one["service"], error.message))
+        for device in wanted.host["Devices"]:
+            if not os.path.exists(device["PathOnHost"]):
+                self.task.fail("service %s: there is no device %s here" % (one["service"], device["PathOnHost"]))
 
     def _check_platform(self, one):
         if one["platform"] is None or self.stack.runtime is None:
