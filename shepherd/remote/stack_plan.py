@@ -81,7 +81,18 @@ class Plan:
                 " stack absent first" % name
             )
 
+    def _check_ours(self, one):
+        """Another stack or task may have declared a container of that name."""
+        for each in self.found(one):
+            labels = each.record.config["Config"].get("Labels") or {}
+            if labels.get(made.STACK) != self.stack.name:
+                self.task.fail(
+                    "service %s: the container %s is there, and not this stack's: say another `container_name`"
+                    % (one["service"], each.name)
+                )
+
     def _service(self, one):
+        self._check_ours(one)
         options = dict(one["options"])
         if self.task.check:
             options["_image"] = self.stack.meaning(options["image"])

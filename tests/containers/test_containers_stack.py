@@ -151,6 +151,7 @@ REFUSED = (
     (TWO.format("image: app:1, networks: [x]") + "\nnetworks: {x: {external: true}}", "network x: is external"),
     (TWO.format("image: app:1, networks: [theirs]") + "\nnetworks: {theirs: }", "not this stack's"),
     (TWO.format("image: app:1, build: ./none"), "there is no folder"),
+    (TWO.format("image: app:1, container_name: shop"), "the container shop is there, and not this stack's"),
     (TWO.format("image: app:1, ports: ['22:22']"), "the port 22/tcp of 0.0.0.0 is somebody else's"),
     (TWO.format("image: app:1, cap_add: [CAP_MAGIC]"), "service b: there is no capability"),
     (TWO.format("image: app:1, ulimits: {magic: 1}"), "service b: --ulimit magic=1"),
@@ -164,7 +165,7 @@ REFUSED = (
 
 
 def test_what_can_be_known_in_advance_leaves_nothing_half_deployed(site, app, folder):
-    site.good([app], host=ONE)
+    site.good([app, {"container": {"name": "shop", "image": "app:1", "state": "present"}}], host=ONE)
     site.runtime("network", "create", "blog_theirs")
     before = site.state()
     tasks = []
