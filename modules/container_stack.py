@@ -158,17 +158,13 @@ class Stack:
         self.diff = {"before": {}, "after": {}}
 
     def sub(self, kind, options, check, what):
-        """Run the module of a kind here. Its failure is the task's, with what was done before it."""
+        """Run the module of a kind here. Its failure is the task's."""
         one = Task(dict(options, _runtime=self.task.args["_runtime"]), check, self.task.diff)
         try:
             result = MODULES[kind].run(one)
         except Failure as failure:
             more = {name: value for name, value in failure.result.items() if name != "msg"}
-            done = [] if check else self.changes
-            text = "%s: %s" % (what, failure.result["msg"])
-            if done:
-                text += "\ndone before it: " + "; ".join(done)
-            self.task.fail(text, **dict(more, changes=done))
+            self.task.fail("%s: %s" % (what, failure.result["msg"]), **more)
         for warning in one.warnings:
             if warning not in self.task.warnings:
                 self.task.warn(warning)

@@ -181,20 +181,35 @@ def test_what_can_be_known_in_advance_leaves_nothing_half_deployed(site, app, fo
     assert site.state() == before
 
 
-def test_a_service_that_fails_is_told_with_its_log_and_those_behind_it_wait(site, app, folder):
-    (folder / "compose.yml").write_text(
-        "services:\n"
-        "  job: {image: 'app:1', command: [sh, -c, 'test -e /d/well || { echo none; exit 3; }'], volumes: ['d:/d']}\n"
-        "  web: {image: 'app:1', depends_on: {job: {condition: service_completed_successfully}}}\n"
-        "volumes: {d: }"
-    )
+NEEDED = """\
+x-served: &served
+  image: app:1
+  command: [httpd, -f, -p, "80", -h, /etc]
+services:
+  job: {image: app:1, command: [sh, -c, "test -e /d/well || { echo none; exit 3; }"], volumes: ["d:/d"]}
+  web:
+    <<: *served
+    depends_on: {job: {condition: service_completed_successfully}}
+    healthcheck: {test: wget -q -O /dev/null http://peer/passwd, interval: 300ms, retries: 50}
+  peer:
+    <<: *served
+    depends_on: [web]
+    healthcheck: {test: wget -q -O /dev/null http://web/passwd, interval: 300ms, retries: 50}
+volumes: {d: }
+"""
+
+
+def test_a_service_that_fails_is_told_and_those_behind_it_wait_and_two_may_need_each_other(site, app, folder):
+    (folder / "compose.yml").write_text(NEEDED)
     failed = site.play([app, stack()], host=ONE).result("container_stack")
     assert failed["msg"].startswith("service job: ")
     assert "ended with 3" in failed["msg"]
     assert failed["log"] == ["none"]
+    assert "volume blog_d: created" in failed["changes"]
     assert "blog-web" not in names(site)
     site.host.exec(["touch", "/var/lib/shepherd/volumes/blog_d/_data/well"])
-    assert site.good([stack()], host=ONE).changed == {"container_stack"}
+    done = site.good([stack()], host=ONE).result("container_stack")
+    assert [one["health"] for name in ("web", "peer") for one in done["services"][name]] == ["healthy", "healthy"]
     assert site.good([stack()], host=ONE).changed == set()
 
 
