@@ -133,6 +133,7 @@ SPEC = {
 """,
 }
 
+EMPTY = {"networks": [], "volumes": [], "external": {"network": [], "volume": []}, "services": [], "items": []}
 MODULES = {"container": container, "image": container_image, "network": container_network, "volume": container_volume}
 
 
@@ -152,22 +153,18 @@ class Stack:
         self.task = task
         self.runtime = runtime
         self.name = task.args["name"]
-        self.wanted = task.args.get("_stack") or {"networks": [], "volumes": [], "services": [], "items": []}
+        self.wanted = task.args.get("_stack") or EMPTY
         self.changes = []
         self.diff = {"before": {}, "after": {}}
 
     def sub(self, kind, options, check, what):
-        """Run the module of a kind here. Its failure is the task's, with what was done before it."""
+        """Run the module of a kind here. Its failure is the task's."""
         one = Task(dict(options, _runtime=self.task.args["_runtime"]), check, self.task.diff)
         try:
             result = MODULES[kind].run(one)
         except Failure as failure:
             more = {name: value for name, value in failure.result.items() if name != "msg"}
-            done = [] if check else self.changes
-            text = "%s: %s" % (what, failure.result["msg"])
-            if done:
-                text += "\ndone before it: " + "; ".join(done)
-            self.task.fail(text, **dict(more, changes=done))
+            self.task.fail("%s: %s" % (what, failure.result["msg"]), **more)
         for warning in one.warnings:
             if warning not in self.task.warnings:
                 self.task.warn(warning)
@@ -216,7 +213,7 @@ class Stack:
         return result
 
     def _check_external(self):
-        for kind, names in sorted((self.wanted.get("external") or {}).items()):
+        for kind, names in sorted(self.wanted["external"].items()):
             for name in names:
                 if self.runtime is not None and self.look(kind, name) is None and not self.task.check:
                     self.task.fail("%s %s: is external, and there is none: make it first" % (kind, name))
@@ -273,9 +270,10 @@ class Stack:
         if self.runtime is not None:
             found = made.of_stack(self.runtime, self.name)
         kinds = ["container", "network"] + (["volume"] if self.task.args["remove_volumes"] else [])
-        for kind in kinds:
-            for name in found[kind]:
-                self.remove(kind, name, self.task.check)
+        gone = [(kind, name) for kind in kinds for name in found[kind]]
+        self.check_free(gone)
+        for kind, name in gone:
+            self.remove(kind, name, self.task.check)
         if not self.task.check:
             sent.forget(self.name, ())
         kept = [] if "volume" in kinds else ["volume " + name for name in found["volume"]]
@@ -283,6 +281,13 @@ class Stack:
         if self.task.diff and self.changes:
             result["diff"] = self.diff
         return result
+
+    def check_free(self, gone):
+        """None of (kind, name) that are to go is somebody else's, too. Before any of them goes."""
+        others = made.others_on(self.runtime, self.name) if gone else {}
+        for step in gone:
+            if step in others:
+                self.task.fail("%s %s: cannot go: the container %s is on it" % (step + (others[step],)))
 
     def remove(self, kind, name, check):
         options = dict(self.task.args["_absent"][kind], name=name)

@@ -85,6 +85,8 @@ class _Names:
             name = str(said.get("name", key))
             self.stack.external[kind].append(name)
             return name
+        if "driver_opts" in said:
+            return str(said["driver_opts"])  # a folder: there is nothing to make
         name = str(said.get("name", f"{self.project.name}_{key}"))
         labels = {str(one): value or "" for one, value in said.get("labels", {}).items()}
         options: dict[str, Any] = {"name": name, "labels": {**labels, STACK: self.project.name}}

@@ -71,11 +71,24 @@ _NETWORK = {
     "ipam": _IPAM,
     "labels": shape.pairs,
 }
+_BOUND = shape.fields({"type": shape.choice("none", "bind"), "o": shape.choice("bind"), "device": shape.word})
+
+
+def _bound(value: Any, where: Where) -> str:
+    """The folder on the target that a volume stands for."""
+    found = _BOUND(value, where)
+    if set(found) != {"type", "o", "device"}:
+        raise where.error("should say `type: none`, `o: bind` and the `device`, a folder", "nothing else is mounted")
+    if not found["device"].startswith("/"):
+        raise where.error(f"{found['device'][:80]!r} should be an absolute path on the target")
+    return str(found["device"])
+
+
 _VOLUME = {
     "name": shape.word,
     "external": _external,
     "driver": _driver("local"),
-    "driver_opts": shape.unsupported("a volume is a folder; mount what is meant, and bind it"),
+    "driver_opts": _bound,
     "labels": shape.pairs,
 }
 

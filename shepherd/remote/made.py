@@ -53,13 +53,27 @@ def of_stack(runtime, stack):
     return {kind: sorted(names) for kind, names in found.items()}
 
 
+def others_on(runtime, stack):
+    """{(kind, name): the container} of networks and volumes that somebody has who is none of the stack's."""
+    found = {}
+    for record in runtime.part("containers.record").everything(runtime.part("containers.folders").Folders()):
+        labels = record.config["Config"].get("Labels") or {}
+        if labels.get(STACK) == stack and declaration.DECLARED in labels:
+            continue
+        mode = record.host["NetworkMode"]
+        used = [("network", name) for name in (mode.split(",") if isinstance(mode, str) else mode)]
+        mounts = record.config.get("Mounts") or []
+        used += [("volume", one["Name"]) for one in mounts if one["Type"] == "volume"]
+        found.update(dict.fromkeys(used, record.name))
+    return found
+
+
 def mounted(runtime, stack, folder):
     """Names in `folder` that containers of a stack have mounted, those too that only keep an earlier declaration."""
     found = []
     for _record, labels in containers(runtime):
-        if labels.get(STACK) == stack:
-            for one in (declaration.kept(labels) or {}).get("volumes", ()):
-                path = one.partition(":")[0]
-                if os.path.dirname(path) == folder:
-                    found.append(os.path.basename(path))
+        declared = declaration.kept(labels) or {}
+        if declared.get("labels", {}).get(STACK) == stack:  # one that only keeps a declaration has no label itself
+            paths = [one.partition(":")[0] for one in declared.get("volumes", ())]
+            found += [os.path.basename(path) for path in paths if os.path.dirname(path) == folder]
     return found

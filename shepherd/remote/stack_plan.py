@@ -1,6 +1,7 @@
 """What a stack needs: each part looked at by the module that converges it, before any is touched."""
 
 import errno
+import os
 import socket
 
 from shepherd.remote import declaration, instances, made
@@ -16,6 +17,7 @@ class Plan:
         self.changes = []
         self.services = {}
         self.steps = {}  # of services that are to be changed: replaced, started, … as `container` says it
+        self.options = {one["service"]: one["options"] for one in stack.wanted["services"]}
         self.resources = []  # (kind, options) of networks and volumes to make
         self.orphans = self._orphans()
         if self.task.args["prune"]:
@@ -34,7 +36,10 @@ class Plan:
         found = {"container": [], "network": [], "volume": []}
         if self.stack.runtime is not None:
             found = made.of_stack(self.stack.runtime, self.stack.name)
-        wanted = {kind: {one["name"] for one in self.stack.wanted[kind + "s"]} for kind in ("network", "volume")}
+        wanted = {
+            kind: {one["name"] for one in self.stack.wanted[kind + "s"]} | set(self.stack.wanted["external"][kind])
+            for kind in ("network", "volume")
+        }
         wanted["container"] = {one["options"]["name"] for one in self.stack.wanted["services"]}
         return {kind: [name for name in names if name not in wanted[kind]] for kind, names in found.items()}
 
@@ -44,6 +49,7 @@ class Plan:
         return [(kind, name) for kind in kinds for name in self.orphans[kind]]
 
     def _prune(self):
+        self.stack.check_free(self.pruned())
         for kind, name in self.pruned():
             self.changes.append("%s %s: removed" % (kind, name))
             self.diff["before"]["%s %s" % (kind, name)] = "present"
@@ -75,7 +81,18 @@ class Plan:
                 " stack absent first" % name
             )
 
+    def _check_ours(self, one):
+        """Another stack or task may have declared a container of that name."""
+        for each in self.found(one):
+            labels = each.record.config["Config"].get("Labels") or {}
+            if labels.get(made.STACK) != self.stack.name:
+                self.task.fail(
+                    "service %s: the container %s is there, and not this stack's: say another `container_name`"
+                    % (one["service"], each.name)
+                )
+
     def _service(self, one):
+        self._check_ours(one)
         options = dict(one["options"])
         if self.task.check:
             options["_image"] = self.stack.meaning(options["image"])
@@ -89,10 +106,28 @@ class Plan:
         if not changes:
             changes = self._restarted(one)
         if changes:
+            self._check_words(one)
             self.steps[one["service"]] = changes
             self.changes += changes
         for side, shown in (result.get("diff") or {}).items():
             self.diff[side].update(shown)
+
+    def _check_words(self, one):
+        """What the runtime would refuse when the instance is made: said now, while nothing is touched."""
+        runtime, options = self.stack.runtime, one["options"]
+        if runtime is None or options["state"] == "absent":
+            return
+        declared = declaration.declare(options, "", "")  # it could be: `container` has looked
+        words = declaration.words(declared, options["name"], options["name"]) + declaration.arguments(declared)
+        reading, specification = runtime.part("cli.run_options"), runtime.part("containers.specification")
+        try:
+            wanted = reading.request(reading.read(words, "create"))
+            specification.granted_capabilities(wanted.host)
+        except runtime.part("errors").RuntimeFailure as error:
+            self.task.fail("service %s: %s" % (one["service"], error.message))
+        for device in wanted.host["Devices"]:
+            if not os.path.exists(device["PathOnHost"]):
+                self.task.fail("service %s: there is no device %s here" % (one["service"], device["PathOnHost"]))
 
     def _check_platform(self, one):
         if one["platform"] is None or self.stack.runtime is None:
@@ -103,9 +138,8 @@ class Plan:
 
     def _check_health(self, one):
         """Who waits for another to be healthy waits for one that has a check, of its own or its image's."""
-        by_name = {other["service"]: other for other in self.stack.wanted["services"]}
         for need in one["needs"]:
-            if need["condition"] == "healthy" and not self._has_check(by_name[need["service"]]["options"]):
+            if need["condition"] == "healthy" and not self._has_check(self.options[need["service"]]):
                 self.task.fail(
                     "service %s: waits for %s to be healthy, which has no health check"
                     % (one["service"], need["service"])

@@ -123,6 +123,10 @@ def test_what_is_no_longer_declared_is_told_and_pruned_and_nothing_else(site, ap
     assert "container blog-old" in kept.text
     assert "prune: true" in kept.text
     prune = stack(prune=True, remove_volumes=True)
+    site.runtime("create", "--name", "theirs", "-v", "blog_data:/data", "app:1")
+    refused = site.play([prune], host=ONE).result("container_stack")
+    assert refused["msg"] == "volume blog_data: cannot go: the container theirs is on it"
+    site.runtime("rm", "theirs")
     said = site.good([prune], "--check", "--diff", host=ONE).result("container_stack")
     done = site.good([prune], "--diff", host=ONE).result("container_stack")
     assert said["changes"] == done["changes"] == [f"{one}: removed" for one in orphans]
@@ -136,55 +140,76 @@ def test_what_is_no_longer_declared_is_told_and_pruned_and_nothing_else(site, ap
     said = site.good([gone], "--check", host=ONE).result("container_stack")
     done = site.good([gone], host=ONE).result("container_stack")
     assert said["changes"] == done["changes"] == ["container blog-web: removed", "network blog_front: removed"]
-    assert site.good([gone], host=ONE).changed == set()
     assert sorted(names(site)) == ["blog-mine", "blog-other"]
     assert site.host.exec(["ls", "/etc/shepherd/stacks"], check=False).stdout == ""
 
 
+TWO = "services: {{a: {{image: app:1}}, b: {{{}}}}}"
+REFUSED = (
+    (TWO.format("imgae: app:1"), "services.b.imgae"),
+    (TWO.format("image: none:1, pull_policy: never"), "service b: there is no image none:1"),
+    (TWO.format("image: app:1, networks: [x]") + "\nnetworks: {x: {external: true}}", "network x: is external"),
+    (TWO.format("image: app:1, networks: [theirs]") + "\nnetworks: {theirs: }", "not this stack's"),
+    (TWO.format("image: app:1, build: ./none"), "there is no folder"),
+    (TWO.format("image: app:1, container_name: shop"), "the container shop is there, and not this stack's"),
+    (TWO.format("image: app:1, ports: ['22:22']"), "the port 22/tcp of 0.0.0.0 is somebody else's"),
+    (TWO.format("image: app:1, cap_add: [CAP_MAGIC]"), "service b: there is no capability"),
+    (TWO.format("image: app:1, ulimits: {magic: 1}"), "service b: --ulimit magic=1"),
+    (TWO.format("image: app:1, devices: [/dev/magic]"), "there is no device /dev/magic"),
+    (TWO.format("image: app:1, platform: plan9/mips"), "is for plan9/mips"),
+    (
+        TWO.format("image: app:1, depends_on: {a: {condition: service_healthy}}"),
+        "service b: waits for a to be healthy, which has no health check",
+    ),
+)
+
+
 def test_what_can_be_known_in_advance_leaves_nothing_half_deployed(site, app, folder):
-    site.good([app], host=ONE)
+    site.good([app, {"container": {"name": "shop", "image": "app:1", "state": "present"}}], host=ONE)
     site.runtime("network", "create", "blog_theirs")
     before = site.state()
-    for text, words in (
-        ("services: {a: {image: app:1}, b: {imgae: app:1}}", "services.b.imgae"),
-        (
-            "services: {a: {image: app:1}, b: {image: none:1, pull_policy: never}}",
-            "service b: there is no image none:1",
-        ),
-        ("services: {a: {image: app:1, networks: [x]}}\nnetworks: {x: {external: true}}", "network x: is external"),
-        ("services: {a: {image: app:1, networks: [theirs]}}\nnetworks: {theirs: }", "not this stack's"),
-        ("services: {a: {image: app:1, build: ./none}}", "there is no folder"),
-        (
-            "services: {a: {image: app:1}, b: {image: app:1, ports: ['22:22']}}",
-            "the port 22/tcp of 0.0.0.0 is somebody",
-        ),
-        (
-            "services: {a: {image: app:1}, b: {image: app:1, depends_on: {a: {condition: service_healthy}}}}",
-            "service b: waits for a to be healthy, which has no health check",
-        ),
-    ):
-        (folder / "compose.yml").write_text(text)
-        failed = site.play([stack()], host=ONE)
-        assert failed.code == 2, failed.text
-        assert words in failed.result("container_stack")["msg"]
-        assert "exception" not in failed.result("container_stack")
-        assert site.state() == before
+    tasks = []
+    for number, (text, _words) in enumerate(REFUSED):
+        (folder / f"{number}.yml").write_text(text)
+        tasks.append({"name": str(number), "ignore_errors": True, **stack(file=f"{number}.yml")})
+    played = site.good(tasks, host=ONE)
+    for number, (text, words) in enumerate(REFUSED):
+        result = played.result(str(number))
+        assert result["failed"], text
+        assert words in result["msg"]
+        assert "exception" not in result
+    assert site.state() == before
 
 
-def test_a_service_that_fails_is_told_with_its_log_and_those_behind_it_wait(site, app, folder):
-    (folder / "compose.yml").write_text(
-        "services:\n"
-        "  job: {image: 'app:1', command: [sh, -c, 'test -e /d/well || { echo none; exit 3; }'], volumes: ['d:/d']}\n"
-        "  web: {image: 'app:1', depends_on: {job: {condition: service_completed_successfully}}}\n"
-        "volumes: {d: }"
-    )
+NEEDED = """\
+x-served: &served
+  image: app:1
+  command: [httpd, -f, -p, "80", -h, /etc]
+services:
+  job: {image: app:1, command: [sh, -c, "test -e /d/well || { echo none; exit 3; }"], volumes: ["d:/d"]}
+  web:
+    <<: *served
+    depends_on: {job: {condition: service_completed_successfully}}
+    healthcheck: {test: wget -q -O /dev/null http://peer/passwd, interval: 300ms, retries: 50}
+  peer:
+    <<: *served
+    depends_on: [web]
+    healthcheck: {test: wget -q -O /dev/null http://web/passwd, interval: 300ms, retries: 50}
+volumes: {d: }
+"""
+
+
+def test_a_service_that_fails_is_told_and_those_behind_it_wait_and_two_may_need_each_other(site, app, folder):
+    (folder / "compose.yml").write_text(NEEDED)
     failed = site.play([app, stack()], host=ONE).result("container_stack")
     assert failed["msg"].startswith("service job: ")
     assert "ended with 3" in failed["msg"]
     assert failed["log"] == ["none"]
+    assert "volume blog_d: created" in failed["changes"]
     assert "blog-web" not in names(site)
     site.host.exec(["touch", "/var/lib/shepherd/volumes/blog_d/_data/well"])
-    assert site.good([stack()], host=ONE).changed == {"container_stack"}
+    done = site.good([stack()], host=ONE).result("container_stack")
+    assert [one["health"] for name in ("web", "peer") for one in done["services"][name]] == ["healthy", "healthy"]
     assert site.good([stack()], host=ONE).changed == set()
 
 
