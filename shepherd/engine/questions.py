@@ -32,9 +32,9 @@ async def ask(run: Run, pattern: str, question: Question) -> dict[str, dict[str,
     run.variables.enter_play(play, {})
     task = Task(action="container_info", args={}, origin=PLACE)
     try:
-        async with asyncio.TaskGroup() as group:
-            asked = {state.name: group.create_task(_one(run, state, task, question)) for state in states}
-        return {name: answered.result() for name, answered in asked.items()}
+        # not a group of tasks: what a question raises that is no error of ours (a closed pipe) goes up as it is
+        answers = await asyncio.gather(*(_one(run, state, task, question) for state in states))
+        return {state.name: answer for state, answer in zip(states, answers, strict=True)}
     finally:
         run.connections.close()
 

@@ -80,6 +80,9 @@ def test_logs_are_merged_in_the_order_of_time_behind_host_and_container(herd):
     assert said.stderr.count("and so on") == 3
     assert herd.shepherd("logs", "web1", "shop-1", "--no-prefix").stdout.startswith("I am ")
     assert herd.shepherd("logs", "web1", "shop-1", "--tail", "0").stdout == ""
+    piped = f"{sys.executable} -m shepherd logs all -i hosts.yml -f | true"  # who has seen enough
+    said = subprocess.run(["sh", "-c", piped], cwd=herd.folder, env=herd.environment, capture_output=True, text=True)
+    assert "bug" not in said.stderr
     assert "neither a number" in herd.shepherd("logs", "web1", "--tail", "many").stderr
 
 
