@@ -59,11 +59,13 @@ def test_a_build_host_builds_once_and_the_image_goes_to_the_others(wide_site, fo
     assert again.result("container_image", "db1")["sent"] == 0
 
     (folder / "Containerfile").write_text(FILE.format(word="second"))
-    changed = site.good(built(), host="web1,web2")
+    changed = site.good(built(keep=1), host="web1,web2")
     assert digests != {changed.result("container_image", name)["digest"] for name in ("web1", "web2")}
     base = images.BUSYBOX.stat().st_size
     assert changed.result("container_image", "web1")["sent"] < base  # the layers of busybox stayed where they were
     assert shown(site, "/word", second) == "second"
+    for host, names in ((first, ["app"]), (builder, ["app", "shepherd.build/library/app"])):
+        assert sorted(site.runtime("images", "-a", "--format", "{{.Repository}}", host=host).split()) == names
 
 
 def test_what_a_build_host_cannot_do_is_told_with_what_it_said(wide_site, folder):
