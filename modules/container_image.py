@@ -78,7 +78,7 @@ SPEC = {
             "type": "int",
             "help": "How many images of this repository (the name without its tag) stay on the target, this one among"
             " them. Older ones that this module has brought, and that no container needs, are removed when this one is"
-            " there. Default: all stay.",
+            " there. So on a build host. Default: all stay.",
         },
         "state": {
             "type": "str",
@@ -174,7 +174,8 @@ def run(task):
     else:
         result = _built(task, runtime, before)
     if args["keep"] is not None and runtime is not None and "need" not in result:
-        _failing(task, runtime, _keep, task, runtime, result)
+        names = [args["name"]] + ([args["pull"]] if args["pull"] is not None else [])
+        _failing(task, runtime, _keep, task, runtime, result, names)
     return result
 
 
@@ -231,11 +232,10 @@ def _mark_again(task, runtime, *names):
 # Older ones
 
 
-def _keep(task, runtime, result):
-    """Remove what is more than `keep` of the repositories of this image."""
+def _keep(task, runtime, result, texts):
+    """Remove what is more than `keep` of the repositories of this image, which is called `texts`."""
     store = runtime.part("images.store").Store()
     parse = runtime.part("images.reference").parse
-    texts = [task.args["name"]] + ([task.args["pull"]] if task.args["pull"] is not None else [])
     names = runtime.part("images.names").Names(store)
     entries, gone = names.all(), []
     for repository in sorted({parse(text).name for text in texts}):
@@ -336,6 +336,9 @@ def _built_for_others(task, runtime):
         wanted = runtime.part("images.reference").parse(task.args["name"])
         name = "shepherd.build/%s:%s" % (wanted.path, wanted.tag or "latest")
         _build(task, name)
+        _mark_again(task, runtime, name)
+        if task.args["keep"] is not None:
+            _keep(task, runtime, {"digest": runtime.meaning(name)}, [name])
         store = runtime.part("images.store").Store()
         image = runtime.part("images.image").find(store, name)
         parts = [image.descriptor, image.manifest_descriptor, image.manifest.config] + image.manifest.layers

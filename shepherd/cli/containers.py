@@ -50,7 +50,11 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def ask(
-    options: argparse.Namespace, source: str, args: Mapping[str, Any], on_line: Callable[[Line], None] | None = None
+    options: argparse.Namespace,
+    source: str,
+    args: Mapping[str, Any],
+    on_line: Callable[[Line], None] | None = None,
+    upload: bytes | None = None,
 ) -> tuple[dict[str, dict[str, Any]], int]:
     """Ask the target code `source` of all hosts: (their answers, the exit code). What went wrong is said.
 
@@ -74,11 +78,18 @@ def ask(
 
         async def question(host: str, link: Link) -> dict[str, Any]:
             on_output = _Lines(host, on_line) if on_line is not None else None
-            return await link.run(target, dict(args), on_output=on_output)
+            return await link.run(target, dict(args), on_output=on_output, upload=upload)
+
+        def heard(host: str, result: dict[str, Any]) -> None:
+            """At once: who follows the logs of other hosts wants to know now that one is not among them."""
+            if result.get("failed") or result.get("unreachable"):
+                said.emit(Message("error", str(result.get("msg")), host))
+            elif not runs(result):
+                print(printable(f"{host}: {NO_RUNTIME}"), file=sys.stderr)
 
         async def all_of_them() -> dict[str, dict[str, Any]]:
             passwords.ask_for_passphrases(said.emit)
-            return await questions.ask(run, options.words[0], question)
+            return await questions.ask(run, options.words[0], question, heard)
 
         try:
             answers = asyncio.run(all_of_them())
@@ -86,11 +97,6 @@ def ask(
             return {}, common.EXIT_INTERRUPTED
         if not answers:
             said.emit(NoHosts("", options.words[0]))
-        for host, result in answers.items():
-            if result.get("failed") or result.get("unreachable"):
-                said.emit(Message("error", str(result.get("msg")), host))
-            elif not runs(result):
-                print(printable(f"{host}: {NO_RUNTIME}"), file=sys.stderr)
         return answers, run.exit_code()
 
 

@@ -18,13 +18,14 @@ def add_parser(subparsers: Any) -> None:
         subparsers,
         "exec",
         "run a command in containers on hosts",
-        "Run a program inside containers, in all that are meant at the same time; it reads nothing, and no shell is "
+        "Run a program inside containers, in all that are meant at the same time. No shell is "
         "involved. What it says comes behind its host and container. Exit code 2 where it ended with another than 0.",
         "PATTERN NAME [NAME …] -- COMMAND [ARGUMENT …]",
     )
     parser.add_argument("--as", dest="run_as", metavar="USER[:GROUP]", help="as this user of the container (its own)")
     parser.add_argument("-w", "--workdir", metavar="FOLDER", help="in this folder of it (its own)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="a variable more")
+    parser.add_argument("--stdin", action="store_true", help="each of them reads all that is on standard input")
     parser.add_argument("--no-prefix", action="store_true", help="without host and container")
     containers.add_connection(parser)
     parser.set_defaults(main=main)
@@ -47,7 +48,8 @@ def main(options: argparse.Namespace) -> int:
         "workdir": options.workdir,
         "env": options.env,
     }
-    answers, code = containers.ask(options, "shepherd.remote.container_verbs", args, shown.add)
+    upload = sys.stdin.buffer.read() if options.stdin else None
+    answers, code = containers.ask(options, "shepherd.remote.container_verbs", args, shown.add, upload)
     shown.finish()
     ended = failed = 0
     for host, answer in answers.items():

@@ -18,28 +18,30 @@ if TYPE_CHECKING:
     from shepherd.link import Link
 
     Question = Callable[[str, Link], Awaitable[dict[str, Any]]]
+    Heard = Callable[[str, dict[str, Any]], None]
 
 PLACE = Origin("the command line")
 
 
-async def ask(run: Run, pattern: str, question: Question) -> dict[str, dict[str, Any]]:
+async def ask(run: Run, pattern: str, question: Question, heard: Heard) -> dict[str, dict[str, Any]]:
     """Ask all hosts of the pattern at the same time: their results by name, in the inventory's order.
 
-    What went wrong with a host is its result, as a module's would be: `failed` or `unreachable`, and `msg`.
+    `heard` is called with each when it comes. What went wrong with a host is its result, as a module's would be:
+    `failed` or `unreachable`, and `msg`.
     """
     states = [state for host in run.inventory.select(pattern, run.options.limit) if (state := run.state(host.name))]
     play = run.play = Play(name="", hosts=pattern, origin=PLACE, path=run.playbook_dir, gather_facts=False)
     run.variables.enter_play(play, {})
     task = Task(action="container_info", args={}, origin=PLACE)
     try:
-        async with asyncio.TaskGroup() as group:
-            asked = {state.name: group.create_task(_one(run, state, task, question)) for state in states}
-        return {name: answered.result() for name, answered in asked.items()}
+        # not a group of tasks: what a question raises that is no error of ours (a closed pipe) goes up as it is
+        answers = await asyncio.gather(*(_one(run, state, task, question, heard) for state in states))
+        return {state.name: answer for state, answer in zip(states, answers, strict=True)}
     finally:
         run.connections.close()
 
 
-async def _one(run: Run, state: HostState, task: Task, question: Question) -> dict[str, Any]:
+async def _one(run: Run, state: HostState, task: Task, question: Question, heard: Heard) -> dict[str, Any]:
     try:
         run.variables.read_inventory(state)
         route = await worked_out(None, run.router.route, state, task, run.variables.task_scope(state, task))
@@ -50,4 +52,5 @@ async def _one(run: Run, state: HostState, task: Task, question: Question) -> di
         result = {"failed": True, "msg": error.render()}
     state.unreachable = bool(result.get("unreachable"))
     state.failed = bool(result.get("failed"))
+    heard(state.name, result)
     return result

@@ -150,9 +150,11 @@ class _Logs:
 
 
 def _exec(task, runtime, found):
-    """The command in each of them that runs, at the same time; what they say comes as they say it."""
+    """The command in each of them that runs, at the same time; what they say comes as they say it. Each reads all of
+    the upload."""
     running = [one for one in found if one.state["Status"] == "running"]
-    words = ["exec"]
+    content = task.upload.read() if task.upload else b""
+    words = ["exec"] + (["-i"] if task.upload else [])
     for option in ("user", "workdir"):
         words += ["--" + option, task.args[option]] if task.args[option] is not None else []
     for pair in task.args["env"]:
@@ -160,7 +162,7 @@ def _exec(task, runtime, found):
     children = {one.name: runtime.spawn(words + ["--", one.name] + task.args["command"]) for one in running}
     sessions = {}  # pid of a command → the session of what it runs
     try:
-        _relay(children, sessions)
+        _relay(children, sessions, content)
         statuses = {name: child.wait() for name, child in children.items()}
     except BaseException:  # we are to end, and so is what runs inside, with all that it has started
         _end(set(sessions.values()))
@@ -168,10 +170,13 @@ def _exec(task, runtime, found):
     return {"statuses": statuses, "stopped": [one.name for one in found if one not in running]}
 
 
-def _relay(children, sessions):
-    """Pass on what they say until they say no more; meanwhile find out what they run."""
-    poll, reading = select.poll(), {}
+def _relay(children, sessions, content):
+    """Pass on what they say until they say no more; meanwhile give them what they read, and find out what they run."""
+    poll, reading, feeding = select.poll(), {}, {}
     for name, child in children.items():
+        os.set_blocking(child.stdin.fileno(), False)
+        feeding[child.stdin.fileno()] = (child.stdin, memoryview(content))
+        poll.register(child.stdin.fileno(), select.POLLOUT)
         for stream, file in (("stdout", child.stdout), ("stderr", child.stderr)):
             reading[file.fileno()] = (name, stream, file)
             poll.register(file.fileno(), select.POLLIN)
@@ -179,6 +184,9 @@ def _relay(children, sessions):
     while reading:
         unknown = [child.pid for child in children.values() if child.pid not in sessions and child.poll() is None]
         for fd, _event in poll.poll(patience * 1000 if unknown else None):
+            if fd in feeding:
+                _feed(poll, feeding, fd)
+                continue
             name, stream, file = reading[fd]
             data = os.read(fd, READ)
             if data:
@@ -191,6 +199,22 @@ def _relay(children, sessions):
             patience = min(2 * patience, EVERY)
             pids = set(unknown)
             sessions.update((parent, pid) for pid, parent, session in _processes() if pid == session and parent in pids)
+
+
+def _feed(poll, feeding, fd):
+    """A piece; the end of it when all is given, or nobody reads any more."""
+    file, left = feeding[fd]
+    try:
+        left = left[os.write(fd, left[:READ]) :]
+    except BlockingIOError:
+        pass
+    except BrokenPipeError:
+        left = left[:0]
+    feeding[fd] = (file, left)
+    if not left:
+        poll.unregister(fd)
+        del feeding[fd]
+        file.close()
 
 
 def _processes():

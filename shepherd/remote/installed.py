@@ -16,12 +16,18 @@ LARGEST = 1 << 20  # bytes, what a pipe can hold
 FILES = 100  # the first descriptor of the files that are given to a command
 
 # No import statement of the runtime stands here, or all of it would be sent with this file as what this file needs.
-# Words and files come over standard input. Files are the reading ends of pipes: /dev/fd/100 and so on.
+# Words and files come over standard input, behind their length; where no other input is given, what follows is that.
+# Files are the reading ends of pipes: /dev/fd/100 and so on.
 _PROGRAM = (
     """\
 import fcntl, marshal, os, sys
-words, files, stdin = marshal.loads(sys.stdin.buffer.read())
-for number, content in [(0, stdin or b"")] + list(enumerate(files, %d)):
+def take(size):
+    data = bytearray()
+    while len(data) < size:
+        data += os.read(0, size - len(data)) or sys.exit("what it should do was not said")
+    return data
+words, files, stdin = marshal.loads(take(int.from_bytes(take(8), "big")))
+for number, content in [(0, stdin)] * (stdin is not None) + list(enumerate(files, %d)):
     reading, writing = os.pipe()
     if len(content) > 65536:
         fcntl.fcntl(writing, 1031, 1 << 20)  # F_SETPIPE_SZ
@@ -93,31 +99,25 @@ class Runtime:
         """
         from shepherd.remote import process
 
-        return process.run(self._command, stdin=self._given(words, files, stdin))
+        stdin = (stdin or "").encode("utf-8", "surrogateescape")
+        if max(len(one) for one in [stdin] + list(files)) > LARGEST:
+            self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
+        return process.run(self._command, stdin=_given(words, files, stdin))
 
     def spawn(self, words):
-        """Start the command: a subprocess.Popen, of which `stdout` and `stderr` are pipes. It reads nothing."""
+        """Start the command: a subprocess.Popen, of which `stdin`, `stdout` and `stderr` are pipes without buffers."""
         from subprocess import PIPE, Popen
 
         child = Popen(self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0)
         try:
-            child.stdin.write(self._given(words, (), None))
+            child.stdin.write(_given(words, (), None))
         except BrokenPipeError:
             pass  # it has ended, and says why
-        child.stdin.close()
         return child
 
     @property
     def _command(self):
         return [sys.executable, "-I", "-S", "-c", _PROGRAM, self.home]
-
-    def _given(self, words, files, stdin):
-        import marshal
-
-        stdin = (stdin or "").encode("utf-8", "surrogateescape")
-        if max(len(one) for one in [stdin] + list(files)) > LARGEST:
-            self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
-        return marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
 
     def run(self, words, files=(), failing=""):
         """The same, what it says on standard output; where it fails, the task does."""
@@ -125,6 +125,13 @@ class Runtime:
         if done.status:
             self.task.fail("%s%s" % (failing, told(done)), rc=done.status)
         return done.stdout
+
+
+def _given(words, files, stdin):
+    import marshal
+
+    data = marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
+    return len(data).to_bytes(8, "big") + data
 
 
 def told(done):

@@ -52,14 +52,14 @@ class Site:
         (self.folder / "play.yml").write_text(json.dumps([play]))
         return [sys.executable, "-m", "shepherd", "play", "play.yml", "-i", "hosts.yml", *flags]
 
-    def shepherd(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Another verb, with the inventory; `more` variables of its environment."""
+    def shepherd(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Another verb, with the inventory."""
         command = [sys.executable, "-m", "shepherd", words[0], "-i", "hosts.yml", *words[1:]]
         return subprocess.run(
             command,
             cwd=self.folder,
-            env={**self.environment, **more},
-            stdin=subprocess.DEVNULL,
+            env=self.environment,
+            input=given,
             capture_output=True,
             text=True,
         )

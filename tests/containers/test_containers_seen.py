@@ -15,6 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.lab(hosts=3)
 
+LARGE = "0123456789abcdef" * 200_000  # more than pipes hold
 PATIENCE = 30  # seconds until what must happen has happened
 SAY = 'echo "I am $(cat /etc/hostname)"; echo "and so on" >&2; exec sleep 100000'
 
@@ -80,6 +81,9 @@ def test_logs_are_merged_in_the_order_of_time_behind_host_and_container(herd):
     assert said.stderr.count("and so on") == 3
     assert herd.shepherd("logs", "web1", "shop-1", "--no-prefix").stdout.startswith("I am ")
     assert herd.shepherd("logs", "web1", "shop-1", "--tail", "0").stdout == ""
+    piped = f"{sys.executable} -m shepherd logs all -i hosts.yml -f | true"  # who has seen enough
+    said = subprocess.run(["sh", "-c", piped], cwd=herd.folder, env=herd.environment, capture_output=True, text=True)
+    assert "bug" not in said.stderr
     assert "neither a number" in herd.shepherd("logs", "web1", "--tail", "many").stderr
 
 
@@ -89,6 +93,10 @@ def test_exec_runs_in_all_of_them_and_streams(herd):
     lines = sorted(" ".join(line.split()) for line in said.stdout.splitlines())
     assert lines == ["web1 shop-1 | b c", "web1 shop-2 | b c", "web2 shop | b c"]
     assert said.stderr.count("| -x") == 3
+    said = herd.shepherd(
+        "exec", "web1", "shop", "--stdin", "--", "sh", "-c", "cat > /got; stat -c %s /got", given=LARGE
+    )
+    assert sorted(line.split(" | ")[1] for line in said.stdout.splitlines()) == [str(len(LARGE))] * 2
     said = herd.shepherd("exec", "web1", "shop", "--", "sh", "-c", "exit 3")
     assert said.returncode == 2
     assert "web1 shop-2: the command ended with status 3" in said.stderr
@@ -126,7 +134,7 @@ def started(herd: Any, *words: str) -> subprocess.Popen[str]:
         env=herd.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -138,11 +146,14 @@ def interrupted(process: subprocess.Popen[str]) -> int:
     finally:
         process.kill()
         process.stdout.close()
+        process.stderr.close()
 
 
 def test_logs_follow_what_is_there_and_what_comes_until_ctrl_c(herd):
-    process = started(herd, "logs", "web1,web2", "shop*", "late", "-f", "--tail", "2")
+    process = started(herd, "logs", "all", "shop*", "late", "-f", "--tail", "2")
     try:
+        said = {process.stderr.readline().partition(" |")[0].strip() for _number in range(4)}
+        assert said == {"db1: no container runtime there, so no containers", "web1 shop-1", "web1 shop-2", "web2 shop"}
         seen = {process.stdout.readline().split(" | ")[0].strip() for _number in range(3)}
         assert seen == {"web1 shop-1", "web1 shop-2", "web2 shop"}
         herd.runtime("exec", "shop-2", "sh", "-c", "echo hello > /proc/1/fd/1")
@@ -157,7 +168,8 @@ def test_logs_follow_what_is_there_and_what_comes_until_ctrl_c(herd):
 
 
 def test_ctrl_c_ends_what_exec_runs(herd):
-    process = started(herd, "exec", "web1", "shop-1", "--", "sh", "-c", "echo begun; sleep 54321")
+    stubborn = 'trap "" TERM; echo begun; sleep 54321; sleep 54321'  # and what it starts is deaf, too
+    process = started(herd, "exec", "web1", "shop-1", "--", "sh", "-c", stubborn)
     try:
         assert process.stdout.readline() == "web1 shop-1 | begun\n"
     finally:
