@@ -5,6 +5,7 @@ import re
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import manifest as manifests
 from shepherd.runtime.images import reference
+from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.manifest import DEEPEST_INDEX, LARGEST_CONFIG, Descriptor, Index, Platform
 from shepherd.runtime.images.names import Names
 
@@ -68,6 +69,8 @@ def find_descriptor(store, text: str) -> Descriptor:
         found = names.get(wanted)
         if found is not None:
             return found
+        if wanted.digest is not None:
+            return _by_digest(store, Digest(wanted.digest), text)
     part = _ID.match(text)
     found = {one.digest: one for one in _by_id(store, names, part.group(1))} if part else {}
     if len(found) > 1:
@@ -75,6 +78,14 @@ def find_descriptor(store, text: str) -> Descriptor:
     if found:
         return found.popitem()[1]
     raise RuntimeFailure("no such image: %s" % reference.shown(text).strip("'"), "see: shepherd-runtime images")
+
+
+def _by_digest(store, digest, text):
+    """What is here under no name any more, but needed by a container: `app@sha256:…`."""
+    if not store.has(digest):
+        raise RuntimeFailure("no such image: %s" % reference.shown(text).strip("'"), "see: shepherd-runtime images")
+    document = manifests.read(store.read(digest), None, str(digest))
+    return Descriptor(document.media_type, digest, store.size(digest))
 
 
 def _by_id(store, names, start):
