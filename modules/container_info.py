@@ -45,7 +45,7 @@ def run(task):
     found = records.everything(runtime.part("containers.folders").Folders())
     wanted = task.args["name"]
     everything = [instances.Instance(runtime, one) for one in found]
-    shown = [_shown(one) for one in everything if wanted in (None, one.name, one.app)]
+    shown = [_shown(one) for one in everything if wanted in (None, one.name, one.app) and not one.is_kept]
     return {
         "changed": False,
         "containers": sorted(shown, key=lambda one: one["name"]),
