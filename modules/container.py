@@ -6,15 +6,16 @@ check mode, is the digest that an earlier task of the play would have given the 
 
 import os
 
-from shepherd.remote import declaration, installed, instances
+from shepherd.remote import declaration, installed, instances, previous, rolling
 
 SPEC = {
     "summary": "Manage containers",
     "description": "Has containers run as declared. What was declared is kept with each instance and compared with what"
-    " is declared now: where they are the same, nothing is touched; where they differ, the diff names each field, and a"
-    " new instance takes the old one's place. It must become healthy, or run, else the old one is started again and the"
-    " task fails with the last answers of the health check and the last lines of the log. Between the two nobody"
-    " answers for a moment: updates without that are not there yet.",
+    " is declared now: where they are the same, nothing is touched; where they differ, the diff names each field, and"
+    " new instances take the places of the old ones, some at a time. They are started beside them and must become"
+    " healthy, or run; then they get the connections of the ports that both publish, and the old ones go when theirs"
+    " have ended. What does not become healthy goes, the old ones serve on, and the task fails with the last answers of"
+    " the health check and the last lines of the log.",
     "options": {
         "name": {"type": "str", "required": True, "help": "What the container is called."},
         "image": {
@@ -24,10 +25,12 @@ SPEC = {
         },
         "state": {
             "type": "str",
-            "choices": ["absent", "present", "started", "stopped"],
+            "choices": ["absent", "present", "rolled_back", "started", "stopped"],
             "default": "started",
             "help": "`started`: it is there and runs; `stopped`: it is there and does not run; `present`: it is there;"
-            " `absent`: it is not, nor are its anonymous volumes.",
+            " `absent`: it is not, nor are its anonymous volumes. `rolled_back`: it runs as it was declared before the"
+            " last change, with that image and those secrets, whatever else is said here but `update`; a play that"
+            " declares it `started` again goes forward.",
         },
         "command": {"type": "list", "help": "The words that are run, in place of the image's command. No shell."},
         "entrypoint": {"type": "list", "help": "What `command` is given to, in place of the image's entry point."},
@@ -64,7 +67,8 @@ SPEC = {
             "type": "list",
             "elements": "str",
             "help": "`[ADDRESS:][PORT:]CONTAINER_PORT[/udp]`. Without an address a port is published on 127.0.0.1"
-            " alone; say `0.0.0.0:443:8443` for everybody.",
+            " alone; say `0.0.0.0:443:8443` for everybody. A port that is named is published by all instances together:"
+            " connections are spread over those that are well.",
         },
         "resources": {
             "type": "dict",
@@ -155,6 +159,32 @@ SPEC = {
             "help": "How many instances, called NAME-1, NAME-2, …; those beyond are removed. Without it there is one,"
             " called NAME.",
         },
+        "update": {
+            "type": "dict",
+            "help": "How new instances take the places of old ones.",
+            "options": {
+                "order": {
+                    "type": "str",
+                    "choices": ["start-first", "stop-first"],
+                    "help": "Default: `start-first`, where two can run at once: not on the network `host`, not where"
+                    " the kernel translates ports, and not where a single instance writes to a volume or a folder of"
+                    " the machine.",
+                },
+                "at_a_time": {"type": "int", "default": 1, "help": "How many are changed at once."},
+                "drain": {
+                    "type": "str",
+                    "default": "10s",
+                    "help": "The time that connections of an old instance have to end before it is told to.",
+                },
+                "on_failure": {
+                    "type": "str",
+                    "choices": ["rollback", "pause", "continue"],
+                    "default": "rollback",
+                    "help": "When one does not become well: `rollback`: all old ones are back; `pause`: those that were"
+                    " changed stay so; `continue`: the others are changed all the same. The task fails in any case.",
+                },
+            },
+        },
         "recreate": {"type": "bool", "default": False, "help": "Replace instances although nothing differs."},
         "force": {
             "type": "bool",
@@ -181,6 +211,11 @@ SPEC = {
             "type": "list",
             "help": "What was done, and why.",
             "sample": ["shop: replaced (resources.memory: 134217728 → 268435456)"],
+        },
+        "update": {
+            "type": "dict",
+            "help": "When instances were replaced: `order`, and why that is not start-first although nobody said so.",
+            "sample": {"order": "start-first"},
         },
         "spec": {"type": "str", "help": "The digest of what is declared.", "sample": "88ed1c7b…"},
         "health": {"type": "list", "help": "When it failed: the last answers of the health check.", "sample": []},
@@ -216,6 +251,20 @@ SPEC = {
     networks: [front]
     replicas: 3
 
+- name: Three that share a port, changed one by one without an outage
+  container:
+    name: web
+    image: "web:{{ version }}"
+    replicas: 3
+    ports: ["0.0.0.0:80:8080"]
+    health: {http: ":8080/healthz", interval: 1s}
+    update: {order: start-first, at_a_time: 1, drain: 10s, on_failure: rollback}
+
+- name: Back to what was declared before
+  container:
+    name: web
+    state: rolled_back
+
 - name: No longer
   container:
     name: report
@@ -228,13 +277,57 @@ def run(task):
     args = task.args
     if args["replicas"] is not None and args["replicas"] < 1:
         task.fail("replicas: should be 1 or more; for none there is `state: absent`")
+    try:
+        settings = rolling.Settings(args["update"])
+    except declaration.DeclarationError as error:
+        task.fail(str(error))
     runtime = installed.find(task)
     if runtime is None and not task.check:
         return installed.needed() if args["state"] != "absent" else {"changed": False, "instances": []}
+    found, before = _found(task, runtime)
+    wanted = _wanted(args, found)
+    old = next((found[name].declared for name in wanted if name in found), {})
+    if args["state"] == "rolled_back":
+        declared = _before(task, before).declared
+    else:
+        declared = _declared(task, runtime, old.get("salt") or os.urandom(16).hex()) if wanted else {}
+    if declared and runtime is not None:
+        _check(task, runtime, declared, len(wanted))
+    steps, found = rolling.leftovers(found) if wanted else ([], found)
+    rollout = None
+    if runtime is not None:
+        back = args["state"] == "rolled_back"
+        given = (previous.secrets(before), previous.image(before)) if back else ()
+        changes = instances.Changes(task, runtime, declared, *given)
+        starts = args["state"] in ("started", "rolled_back")
+        rollout = rolling.Rollout(changes, settings, starts, before, keep=not back)
+        if steps and not task.check:
+            rollout.tidy(steps, _found(task, runtime)[0])
+            found, before = _found(task, runtime)
+    if before is not None and not wanted:
+        found[before.name] = before
+    plan = list(_plan(args, found, wanted, declared))
+    told = ["%s: %s" % step[::-1] for step in steps] + [_told(*step[:2], step[3]) for step in plan]
+    result = {"changed": bool(told), "changes": told}
+    if declared:
+        result["spec"] = declaration.digest_of(declared)
+    if task.diff and plan:
+        result["diff"] = _diff(plan)
+    if plan and runtime is not None:
+        _apply(task, rollout, plan, len(wanted), result)
+    if not task.check:
+        found, _before_it = _found(task, runtime)
+    kept = wanted if wanted else [] if not task.check else sorted(found)
+    result["instances"] = [found[name].shown() for name in kept if name in found]
+    return result
+
+
+def _found(task, runtime):
+    """({name: Instance}, the one that keeps what was declared before, or None)."""
+    args = task.args
     found = {} if runtime is None else instances.find(runtime, args["name"])
-    strangers = [name for name, one in found.items() if one.app != args["name"]]
-    wanted = instances.names(args) if args["state"] != "absent" else []
-    for name in strangers:
+    before = found.pop(args["name"] + instances.PREVIOUS, None)
+    for name in [name for name, one in found.items() if one.app != args["name"]]:
         if name not in instances.names(args):
             del found[name]  # a name like ours, and none of ours
         elif not args["force"]:
@@ -242,21 +335,23 @@ def run(task):
                 "the container %s is there, and no play has declared it: rename or remove it, or say `force: true`"
                 % name
             )
-    old = next((found[name].declared for name in wanted if name in found), {})
-    declared = _declared(task, runtime, old.get("salt") or os.urandom(16).hex()) if wanted else {}
-    plan = list(_plan(args, found, wanted, declared))
-    result = {"changed": bool(plan), "changes": [_told(*step[:2], step[3]) for step in plan]}
-    if declared:
-        result["spec"] = declaration.digest_of(declared)
-    if task.diff and plan:
-        result["diff"] = _diff(plan)
-    if plan and not task.check:
-        _check_networks(task, runtime, declared)
-        _apply(instances.Changes(task, runtime, declared), plan, args["state"] == "started")
-        found = instances.find(runtime, args["name"])
-    kept = wanted if wanted else [] if not task.check else sorted(found)
-    result["instances"] = [found[name].shown() for name in kept if name in found]
-    return result
+    return found, before if before is not None and before.is_kept else None
+
+
+def _wanted(args, found):
+    """Names of instances."""
+    if args["state"] == "absent":
+        return []
+    if args["state"] == "rolled_back":
+        return sorted({instances.place(name) for name in found}) or [args["name"]]
+    return instances.names(args)
+
+
+def _before(task, before):
+    if before is None:
+        task.fail("there is nothing to return to: nothing else was declared of %s before, or it is not kept here"
+                  % task.args["name"])  # fmt: skip
+    return before
 
 
 def _declared(task, runtime, salt):
@@ -284,17 +379,18 @@ def _digest(task, runtime):
 def _plan(args, found, wanted, declared):
     """(what is done, the instance's name, the Instance there or None, {field: (old, new)})."""
     shown = args["show_env"]
+    running = args["state"] in ("started", "rolled_back")
     for name in wanted:
         one = found.get(name)
         if one is None:
             yield "created", name, None, declaration.differences({}, declared, shown)
             continue
         changes = declaration.differences(one.declared, declared, shown)
-        if not changes and args["state"] == "started" and one.health == "unhealthy":
+        if not changes and running and one.health == "unhealthy":
             changes = {"health": ("unhealthy", "healthy")}
         if changes or args["recreate"]:
             yield "replaced", name, one, changes
-        elif args["state"] == "started" and not one.is_running:
+        elif running and not one.is_running:
             yield "started", name, one, {"status": (one.state["Status"], "running")}
         elif args["state"] == "stopped" and one.is_running:
             yield "stopped", name, one, {"status": (one.state["Status"], "exited")}
@@ -324,25 +420,40 @@ def _diff(plan):
     return {"before": sides[0], "after": sides[1]}
 
 
-def _check_networks(task, runtime, declared):
-    """Before anything is touched."""
+def _check(task, runtime, declared, count):
+    """What is not there, or cannot be, before anything is touched."""
     for name in declared.get("networks", ()):
         try:
             known = name in ("none", "host", "bridge") or runtime.network(name) is not None
         except runtime.part("errors").RuntimeFailure as error:
             task.fail("networks: %s" % error.message)
-        if not known:
+        if not known and not task.check:
             task.fail("there is no network %s here: declare it with container_network first" % name)
+    fixed = declaration.fixed_ports(declared)
+    if count > 1 and fixed and not instances.is_fronted(runtime, declared):
+        task.fail("ports: %s can be published by one container alone on these networks, and there are %d replicas"
+                  % (fixed[0], count))  # fmt: skip
 
 
-def _apply(changes, plan, start):
-    # what was left by a killed play is out of the way first; instances that are too many go when the others are well
-    for verb, name, one, _fields in sorted(plan, key=lambda step: not step[1].endswith(instances.LEFT)):
-        if verb == "removed":
-            changes.remove(name)
-        elif verb == "started":
-            changes.start(one)
-        elif verb == "stopped":
-            changes.stop(name)
-        else:
-            changes.replace(name, one, start)
+def _apply(task, rollout, plan, count, result):
+    """What is planned; in check mode, how that would be."""
+    changes = rollout.changes
+    by = {verb: [(name, one) for found, name, one, _fields in plan if found == verb] for verb in _VERBS}
+    if by["replaced"] and rollout.start:
+        order, why = rollout.settings.order(changes, [one for _name, one in by["replaced"]], count)
+        result["update"] = {"order": order}
+        if why is not None:
+            result["update"]["because"] = why
+            if rollout.settings.asked == "start-first":
+                task.warn("%s: stop-first, since %s" % (changes.app, why))
+    if task.check:
+        return
+    changes.stop(*[name for name, _one in by["stopped"]])
+    for _name, one in by["started"]:
+        changes.start(one)
+    created = [name for name, _one in by["created"]]
+    rollout.roll(created, by["replaced"], result.get("update", {}).get("order"), count)
+    rollout.remove([name for name, _one in by["removed"]], count)
+
+
+_VERBS = ("created", "replaced", "started", "stopped", "removed")

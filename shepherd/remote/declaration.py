@@ -109,7 +109,7 @@ def declare(args, digest, salt):
     found["health"] = _health(args["health"] or {})
     found = {key: value for key, value in found.items() if value not in (None, [], {})}
     found["salt"] = salt
-    _check(found, args)
+    _check(found)
     return found
 
 
@@ -151,7 +151,7 @@ def _health(given):
     return found
 
 
-def _check(found, args):
+def _check(found):
     for name in found.get("env", ()):
         if not name or "=" in name or "\0" in name + found["env"][name]:
             raise DeclarationError("env: %.60r is no name of a variable" % name)
@@ -161,11 +161,21 @@ def _check(found, args):
     networks = found.get("networks", [])
     if len(networks) > 1 and set(networks) & {"none", "host"}:
         raise DeclarationError("networks: none and host stand alone")
-    if (args["replicas"] or 0) > 1:
-        fixed = [word for word in found.get("ports", ()) if _is_fixed(word)]
-        if fixed:
-            raise DeclarationError("ports: %s can be published by one container, and there are %d replicas"
-                                   % (fixed[0], args["replicas"]))  # fmt: skip
+
+
+def fixed_ports(declared):
+    """The words of ports that name one of the machine's."""
+    return [word for word in declared.get("ports", ()) if _is_fixed(word)]
+
+
+def written_volumes(declared):
+    """Volumes and folders of the machine that instances may write to."""
+    found = []
+    for word in declared.get("volumes", ()):
+        source, _colon, rest = word.partition(":")
+        if "ro" not in rest.partition(":")[2].split(","):
+            found.append(source)
+    return found
 
 
 def _is_fixed(word):
@@ -223,12 +233,13 @@ def words(declared, app, instance):
     return found
 
 
-def arguments(declared):
-    """The image and the command, as the last words; `--entrypoint` first."""
+def arguments(declared, image=None):
+    """The image and the command, as the last words; `--entrypoint` first. `image`: another name of it."""
+    image = image or declared["image"]
     entry, command = declared.get("entrypoint"), declared.get("command", [])
     if entry is None:
-        return ["--", declared["image"]] + command
-    return ["--entrypoint", entry[0] if entry else "", "--", declared["image"]] + entry[1:] + command
+        return ["--", image] + command
+    return ["--entrypoint", entry[0] if entry else "", "--", image] + entry[1:] + command
 
 
 def differences(old, new, shown=()):

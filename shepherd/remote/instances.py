@@ -1,9 +1,11 @@
-"""Instances of a declared container on this machine: what is there, and how one takes the place of another.
+"""Instances of a declared container on this machine: what is there, how one is made, started and found to be well.
 
-A new instance is made under the name NAME.next, so that all that can be wrong with it before it starts is known while
-the old one runs. Then the old one is stopped and the new one started; when that is healthy it gets the name. Otherwise
-it goes, and the old one is started again. What a play that was killed has left under NAME.next and NAME.old is removed
-by the next one.
+    NAME, or NAME-1 to NAME-N    the instances
+    NAME.next, NAME-1.next, …    on the way to one of these places: without connections and shared names
+    NAME.old, NAME-1.old, …      was there before, and goes when the change is through
+    NAME.previous                was never started: keeps what was declared before, its secrets, its image (previous.py)
+
+How one takes the place of another is in rolling.py.
 """
 
 import os
@@ -12,6 +14,7 @@ import time
 from shepherd.remote import declaration
 
 NEXT, OLD = LEFT = ".next", ".old"
+PREVIOUS = ".previous"
 LINES = 20  # of a log that are shown
 LOOK = 0.05  # seconds between looks at an instance that starts
 MARGIN = 10.0  # seconds beyond the limits of its health check
@@ -39,6 +42,21 @@ class Instance:
         return self.state["Status"] in ("running", "paused", "restarting") and not lost
 
     @property
+    def is_kept(self):
+        """It is none that runs, but keeps what was declared before."""
+        return bool(self.app) and self.name == self.app + PREVIOUS
+
+    @property
+    def is_well(self):
+        """It runs, and nothing says that it is ill."""
+        return self.is_running and self.health != "unhealthy"
+
+    @property
+    def front(self):
+        """With whom it shares its ports: the app; empty where it has them for itself, or none."""
+        return (self.record.config.get("Networking") or {}).get("front") or ""
+
+    @property
     def health(self):
         """healthy, unhealthy, starting; None without a check."""
         return (self.state.get("Health") or {}).get("Status")
@@ -52,7 +70,7 @@ class Instance:
 
 
 def find(runtime, app):
-    """{name: Instance} of NAME, NAME-1, … and of what was left of changes to them."""
+    """{name: Instance} of NAME, NAME-1, …, of what was left of changes to them, and of NAME.previous."""
     records = runtime.part("containers.record")
     folders = runtime.part("containers.folders").Folders()
     try:
@@ -63,14 +81,19 @@ def find(runtime, app):
     for name in names:
         if name != app and not name.startswith((app + "-", app + ".")):
             continue
-        base = name
-        for suffix in LEFT:
-            base = base[: -len(suffix)] if base.endswith(suffix) else base
-        if base == app or (base.startswith(app + "-") and base[len(app) + 1 :].isdigit()):
+        base = place(name)
+        if base == app or name == app + PREVIOUS or (base.startswith(app + "-") and base[len(app) + 1 :].isdigit()):
             record = records.look(folders, name)
             if record is not None:
                 found[name] = Instance(runtime, record)
     return found
+
+
+def place(name):
+    """NAME-1 of NAME-1.next."""
+    for suffix in LEFT:
+        name = name[: -len(suffix)] if name.endswith(suffix) else name
+    return name
 
 
 def names(args):
@@ -80,113 +103,141 @@ def names(args):
     return ["%s-%d" % (args["name"], number) for number in range(1, args["replicas"] + 1)]
 
 
-class Changes:
-    """Makes and ends instances of what is declared."""
+class NotWell(Exception):  # noqa: N818  # what became of an instance
+    """A new instance that did not become well: `problem` as half a sentence, its last checks, its last lines."""
 
-    def __init__(self, task, runtime, declared):
+    def __init__(self, name, problem, checks, lines):
+        Exception.__init__(self, "%s: %s" % (name, problem))
+        self.name, self.problem, self.checks, self.lines = name, problem, checks, lines
+
+
+class Changes:
+    """Makes and ends instances of what is declared.
+
+    `secrets` are bytes by name; `image` is the image's name, where it is not the declaration's. `fronted`: instances
+    share their ports and names (network/front.py of the runtime).
+    """
+
+    def __init__(self, task, runtime, declared, secrets=None, image=None):
         self.task = task
         self.runtime = runtime
+        self.app = task.args["name"]
         self.declared = declared
+        if secrets is None:
+            secrets = {key: declaration.content(value) for key, value in (task.args["secrets"] or {}).items()}
+        self.secrets = secrets
+        self.image = image
+        self.fronted = is_fronted(runtime, declared)
 
-    def remove(self, name):
-        self.runtime.run(["rm", "-f", "-v", name])
+    def remove(self, *names):
+        if names:
+            self.runtime.run(["rm", "-f", "-v"] + list(names))
 
-    def stop(self, name):
-        self.runtime.run(["stop", name])
+    def stop(self, *names):
+        if names:
+            self.runtime.run(["stop"] + list(names))
+
+    def rename(self, name, other):
+        self.runtime.run(["rename", name, other])
+
+    def switch(self, serve, hold, wait=None):
+        """From now on new connections go to those in `serve`, and none to those in `hold`.
+
+        `wait`: seconds that the latter's connections have to end. Those that share nothing are left out.
+        """
+        words = []
+        for word, names in (("--serve", serve), ("--hold", hold)):
+            for name in names:
+                one = find_one(self.runtime, name)
+                words += [word, name] if one is not None and one.front == self.app else []
+        if words:
+            self.runtime.run(["front", self.app] + words + ([] if wait is None else ["--wait", wait]))
 
     def start(self, instance):
         """Start one that is there, and wait until it is well."""
-        done = self.runtime.attempt(["start", instance.name])
-        problem = told_of(done) or self._problem(instance.name)
-        if problem:
-            self._fail(instance.name, "container %s did not start: %s" % (instance.name, problem))
+        try:
+            self.begin(instance.name)
+            self.await_well(instance.name, time.monotonic())
+        except NotWell as found:
+            self.fail("container %s did not start: %s" % (instance.name, found.problem), found.checks, found.lines)
 
-    def replace(self, name, old, start):
-        """Have a new instance at `name`; `old` is the Instance there, or None."""
-        self.make(name, name + NEXT)
-        if start:
-            was_running = old is not None and old.is_running
-            if was_running:
-                self.stop(old.name)
-            done = self.runtime.attempt(["start", name + NEXT])
-            problem = told_of(done) or self._problem(name + NEXT)
-            if problem:
-                self._go_back(name, old, was_running, problem)
-        if old is not None:
-            self.runtime.run(["rename", old.name, name + OLD])
-        self.runtime.run(["rename", name + NEXT, name])
-        if old is not None:
-            self.remove(name + OLD)
-
-    def make(self, name, called):
-        """Make an instance for the place `name`, under another name for now."""
-        secrets = self.task.args["secrets"] or {}
-        words, files = declaration.words(self.declared, self.task.args["name"], called), []
-        if "hostname" not in self.declared and "host" not in self.declared.get("networks", ()):
+    def make(self, name, called, held=False):
+        """Make an instance for the place `name`, under another name for now; `held`: without connections yet."""
+        words, files = declaration.words(self.declared, self.app, called), []
+        networks = self.declared.get("networks", ())
+        if "hostname" not in self.declared and "host" not in networks:
             words += ["--hostname", name]
-        for key in sorted(secrets):
+        if self.fronted:
+            words += ["--front", self.app] + (["--held"] if held else [])
+        for key in sorted(self.secrets):
             words += ["--secret", "%s=/dev/fd/%d" % (key, 100 + len(files))]
-            files.append(declaration.content(secrets[key]))
-        words = ["create"] + words + declaration.arguments(self.declared)
+            files.append(self.secrets[key])
+        words = ["create"] + words + declaration.arguments(self.declared, self.image)
         self.runtime.run(words, files, "container %s cannot be made: " % name)
 
-    def _go_back(self, name, old, was_running, problem):
-        answers, lines = self._answers(name + NEXT), self._lines(name + NEXT)
-        self.remove(name + NEXT)
-        text = "the new instance of container %s is not well: %s" % (name, problem)
-        if was_running:
-            done = self.runtime.attempt(["start", old.name])
-            text += "; the old one runs again" if not done.status else "; nor does the old one start: " + told_of(done)
-        self._fail(None, text, answers, lines)
-
-    def _fail(self, name, text, answers=(), lines=()):
-        if name is not None:
-            answers, lines = self._answers(name), self._lines(name)
+    def fail(self, text, answers=(), lines=()):
+        """Fail the task with the last checks and lines of what was not well."""
         if answers:
             text += "\nits last checks: " + "; ".join(answers)
         if lines:
             text += "\nits last lines:\n  " + "\n  ".join(lines)
         self.task.fail(text, health=list(answers), log=list(lines))
 
-    def _lines(self, name):
-        done = self.runtime.attempt(["logs", "--tail", LINES, name])
-        return (done.stdout + done.stderr).splitlines()[-LINES:]
+    def begin(self, name):
+        """Start it. Raises NotWell where it cannot be."""
+        done = self.runtime.attempt(["start", name])
+        if done.status:
+            raise self._not_well(name, told_of(done), None)
 
-    def _answers(self, name):
-        instance = find_one(self.runtime, name)
-        if instance is None:
-            return []
-        log = (self._health or instance.state.get("Health") or {}).get("Log") or []
-        return ["%d: %s" % (one["ExitCode"], one["Output"].strip()[:400]) for one in log[-3:]]
-
-    _health = None  # what the last look at the instance that starts saw of its health: it is gone when that ends
-
-    def _problem(self, name):
-        """Wait until an instance that was started is well: what is wrong with it, or an empty text."""
-        began = time.monotonic()
-        self._health = None
+    def await_well(self, name, began):
+        """Wait until an instance that was started at `began` (time.monotonic) is well. Raises NotWell."""
+        seen = None  # of its health: it is gone when it ends
         while True:
             instance = find_one(self.runtime, name)
             if instance is None:
-                return "it is gone"
-            state, check = instance.state, instance.record.config["Config"].get("Healthcheck")
-            checked = bool(check) and check.get("Test") != ["NONE"]
-            self._health = state.get("Health") or self._health
-            if state["Status"] not in ("running", "paused") or state["RestartCount"]:
-                if not checked and state["Status"] == "exited" and not state["ExitCode"] and not self._goes_on():
-                    return ""  # it had something to do, and has done it
-                return "it ended with %d%s" % (state["ExitCode"], state["Error"] and ": " + state["Error"])
-            health, waited = (state.get("Health") or {}).get("Status"), time.monotonic() - began
-            if health == "unhealthy":
-                return "its health check failed"
-            if health == "healthy" or (not checked and waited >= self.task.args["settle"]):
-                return ""
-            if checked and waited > limit(check):
-                return "it was not healthy after %d seconds" % waited
+                raise NotWell(name, "it is gone", [], [])
+            seen = instance.state.get("Health") or seen
+            problem = self._problem(instance, time.monotonic() - began)
+            if problem is not None:
+                if problem:
+                    raise self._not_well(name, problem, seen)
+                return
             time.sleep(LOOK)
 
-    def _goes_on(self):
-        return self.declared.get("restart", "no") != "no"
+    def _problem(self, instance, waited):
+        """What is wrong with one that started so many seconds ago; empty: nothing; None: that is not known yet."""
+        state, check = instance.state, instance.record.config["Config"].get("Healthcheck")
+        checked = bool(check) and check.get("Test") != ["NONE"]
+        if state["Status"] not in ("running", "paused") or state["RestartCount"]:
+            goes_on = self.declared.get("restart", "no") != "no"
+            if not checked and state["Status"] == "exited" and not state["ExitCode"] and not goes_on:
+                return ""  # it had something to do, and has done it
+            return "it ended with %d%s" % (state["ExitCode"], state["Error"] and ": " + state["Error"])
+        health = (state.get("Health") or {}).get("Status")
+        if health == "unhealthy":
+            return "its health check failed"
+        if health == "healthy" or (not checked and waited >= self.task.args["settle"]):
+            return ""
+        if checked and waited > limit(check):
+            return "it was not healthy after %d seconds" % waited
+        return None
+
+    def _not_well(self, name, problem, health):
+        done = self.runtime.attempt(["logs", "--tail", LINES, name])
+        lines = (done.stdout + done.stderr).splitlines()[-LINES:]
+        log = (health or {}).get("Log") or []
+        return NotWell(
+            name, problem, ["%d: %s" % (one["ExitCode"], one["Output"].strip()[:400]) for one in log[-3:]], lines
+        )
+
+
+def is_fronted(runtime, declared):
+    """Whether instances of this declaration can share ports: not on the machine's network, nor where it translates."""
+    networks = declared.get("networks") or ["bridge"]
+    if set(networks) & {"none", "host"}:
+        return False
+    records = [runtime.network(name) for name in networks]
+    return not any(one and (one.get("options") or {}).get("shepherd.publish") == "nat" for one in records)
 
 
 def find_one(runtime, name):

@@ -85,7 +85,6 @@ def test_no_secret_is_in_a_label_or_a_difference(one: str, other: str) -> None:
         ({"env": {"A=B": "c"}}, "env"),
         ({"labels": {"shepherd.spec": "x"}}, "labels"),
         ({"networks": ["host", "front"]}, "networks"),
-        ({"replicas": 2, "ports": ["127.0.0.1:80:80"]}, "ports"),
     ],
 )
 def test_what_cannot_be_meant(options: dict[str, Any], word: str) -> None:

@@ -97,7 +97,8 @@ def test_each_field_that_differs_is_named_and_the_instance_replaced(site, app):
     assert "another-one-4711" not in json.dumps(then)
     assert first["instances"][0]["id"] != then["instances"][0]["id"]
     assert site.runtime("exec", "shop", "sh", "-c", "echo $LEVEL $PASSWORD") == "debug another-one-4711\n"
-    assert site.runtime("ps", "-a", "--format", "{{.Names}}") == "shop\n"
+    assert sorted(site.runtime("ps", "-a", "--format", "{{.Names}}").split()) == ["shop", "shop.previous"]
+    assert site.good([{"container_info": {}}], host=ONE).result("container_info")["containers"][0]["name"] == "shop"
 
 
 def test_equal_meanings_are_no_change(site, app):
@@ -139,7 +140,8 @@ def test_what_cannot_be_made_leaves_the_old_one_untouched(site, app):
         ({"health": {"tcp": "80", "interval": "often"}}, "health.interval"),
         ({"restart": "sometimes"}, "sometimes"),
         ({"cap_add": ["CAP_MAGIC"]}, "CAP_MAGIC"),
-        ({"replicas": 2, "ports": ["80:80"]}, "replicas"),
+        ({"update": {"drain": "soon"}}, "update.drain"),
+        ({"update": {"at_a_time": 0}}, "update.at_a_time"),
     ):
         failed = site.play([container(**options)], host=ONE)
         assert failed.code == 2, options

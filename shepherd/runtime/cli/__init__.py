@@ -11,9 +11,9 @@ from shepherd.runtime.errors import RuntimeFailure
 
 VERBS = (
     "attach", "boot", "build", "builder", "commit", "container", "cp", "create", "diff", "events", "exec", "export",
-    "history", "image", "images", "inspect", "install", "kill", "load", "logs", "network", "pack", "pause", "port",
-    "prune", "ps", "pull", "push", "rename", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop", "tag",
-    "top", "unpause", "unshare", "update", "volume", "wait",
+    "front", "history", "image", "images", "inspect", "install", "kill", "load", "logs", "network", "pack", "pause",
+    "port", "prune", "ps", "pull", "push", "rename", "restart", "rm", "rmi", "run", "save", "start", "stats", "stop",
+    "tag", "top", "unpause", "unshare", "update", "volume", "wait",
 )  # fmt: skip
 
 

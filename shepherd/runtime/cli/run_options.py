@@ -10,14 +10,14 @@ from shepherd.runtime.errors import RuntimeFailure
 
 _WORDS = {  # one value
     "blkio-weight cap cgroup-parent cgroupns cidfile cpu-period cpu-quota cpu-shares cpus cpuset-cpus cpuset-mems "
-    "detach-keys domainname entrypoint health-cmd health-http health-interval health-retries health-start-interval "
-    "health-start-period health-tcp health-timeout hostname ip ip6 ipc log-driver mac-address memory "
-    "memory-reservation memory-swap memory-swappiness name network oom-score-adj pid pids-limit platform pull restart "
-    "shm-size stop-signal stop-timeout user userns uts workdir": str,
+    "detach-keys domainname entrypoint front health-cmd health-http health-interval health-retries "
+    "health-start-interval health-start-period health-tcp health-timeout hostname ip ip6 ipc log-driver mac-address "
+    "memory memory-reservation memory-swap memory-swappiness name network oom-score-adj pid pids-limit platform "
+    "pull restart shm-size stop-signal stop-timeout user userns uts workdir": str,
     "add-host annotation attach cap-add cap-drop device device-cgroup-rule dns dns-option dns-search env env-file "
     "expose group-add label label-file link log-opt mount network-alias publish secret security-opt sysctl tmpfs "
     "ulimit volume volumes-from": list,
-    "detach disable-content-trust init interactive no-healthcheck oom-kill-disable privileged publish-all quiet "
+    "detach disable-content-trust held init interactive no-healthcheck oom-kill-disable privileged publish-all quiet "
     "read-only rm sig-proxy tty": bool,
 }
 TABLE = {"--" + name: (name.replace("-", "_"), kind) for names, kind in _WORDS.items() for name in names.split()}
@@ -238,10 +238,16 @@ def _networking(found, made):
     if mode in ("none", "host") or mode.startswith("container:"):
         if found.publish or found.publish_all:
             raise RuntimeFailure("--publish: there are no ports to publish with --network %s" % mode)
+        if found.front:
+            raise RuntimeFailure("--front: there are no ports to share with --network %s" % mode)
         return {}
+    if found.held and not found.front:
+        raise RuntimeFailure("--held: is for a container that shares its ports: --front NAME")
     given = {
         "network": mode.split(",") if "," in mode else mode,
         "ports": found.publish,
+        "front": found.front,
+        "held": found.held,
         "aliases": found.network_alias,
         "ip": found.ip,
         "ip6": found.ip6,

@@ -100,7 +100,21 @@ class Health:
         self._save()
         if shown["Status"] != before:
             self._monitor.tell("health_status: " + shown["Status"])
+            self._tell_front()
         self._plan()
+
+    def _tell_front(self):
+        """Who shares ports with others gets connections while it is well (network/front.py)."""
+        record = self._monitor.record
+        if not (record.config.get("Networking") or {}).get("front"):
+            return
+
+        def work():
+            from shepherd.runtime.network import attach
+
+            attach.set_ill(record.id, lambda: (read(record) or {}).get("Status") != "healthy")
+
+        self._monitor.child(work, lambda _status: None)
 
 
 def read(record):

@@ -76,6 +76,7 @@ class Monitor:
         self._stopping = self._restore = False
         self._ending = self._done = False
         self._health = None
+        self._ports = None
         self.clients = Clients(self, self._running, descriptor)
         self._hear_signals()
         kind = found.host.get("LogConfig") or {}
@@ -250,6 +251,7 @@ class Monitor:
         if self._stopping:
             self.stop(None, None)
         self._watch_health()
+        self._watch_ports(result.get("serving"))
         self._reap_early()
 
     def _reap_early(self):
@@ -293,6 +295,7 @@ class Monitor:
         self.watch(self._adopted, select.POLLIN, ended)
         self.clients.say(b"S%d" % self.state["Pid"])
         self._watch_health()
+        self._watch_ports(None)
 
     def _ended(self, code):
         """Its first process has ended, and with it all of them: clear up."""
@@ -302,6 +305,9 @@ class Monitor:
         if self._health is not None:
             self._health.stop()
             self._health = None
+        if self._ports is not None:
+            self._ports.stop()
+            self._ports = None
         reader, writer = os.pipe2(os.O_CLOEXEC)
 
         def work():
@@ -503,6 +509,19 @@ class Monitor:
             from shepherd.runtime.containers.health import Health
 
             self._health = Health(self, check)
+
+    # Its ports
+
+    def _watch_ports(self, serving):
+        """`serving`: the processes that serve them; None where that is to be found out."""
+        if self.record.is_attached and serving != []:
+            from shepherd.runtime.containers.published import Published
+
+            self._ports = Published(self)
+            if serving is None:
+                self._ports.look()
+            else:
+                self._ports.watch(serving)
 
 
 def _code(status):

@@ -15,7 +15,7 @@ from shepherd.runtime.linux import moves, paths, syscalls
 
 
 def report(record, running: str, console, writer: int) -> None:
-    """Start the container, and write to a descriptor what came of it: {"pid", "began"} or {"error", "code"}."""
+    """Start the container, and write to a descriptor what came of it: what `start` says, or {"error", "code"}."""
     try:
         moves.expect()  # while the rest is imported
         result = start(record, running, console)
@@ -34,7 +34,10 @@ def code_of(message: str) -> int:
 
 
 def start(record, running: str, console) -> dict:
-    """The container's process, a child of this one: pid and when it began. Raises RuntimeFailure, OSError."""
+    """The container's process, a child of this one: pid, when it began, and which processes serve its ports.
+
+    Raises RuntimeFailure, OSError.
+    """
     _give_streams(record, running)
     root.own_mounts()
     place = root.mount(record, running)
@@ -99,18 +102,20 @@ def _create(record, config, console, plan):
         pid, began = container.record["pid"], container.record["began"]
         if plan is None:
             lifecycle.after_start(container)
+    serving = []
     if plan is not None:
         try:
             from shepherd.runtime.network import attach
 
             shown = attach.attach(record.id, record.name, pid, _network_options(record), record.folder)
+            serving = shown.pop("serving")
             processes.write(connections(record), document.dumps(shown))
             lifecycle.start(record.folders.started, record.id)
         except BaseException:
             _detach(record)
             lifecycle.delete(record.folders.started, record.id, force=True)
             raise
-    return {"pid": pid, "began": began}
+    return {"pid": pid, "began": began, "serving": serving}
 
 
 def lifecycle_left(record) -> bool:
@@ -151,7 +156,11 @@ def _make_network():
 
 
 def _network_options(record):
-    return dict(record.config.get("Networking") or {}, read_only=bool(record.host.get("ReadonlyRootfs")))
+    return dict(
+        record.config.get("Networking") or {},
+        read_only=bool(record.host.get("ReadonlyRootfs")),
+        checked=((record.config["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]) != ["NONE"],
+    )
 
 
 def _plan_network(record):

@@ -3,7 +3,7 @@
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import manifest as manifests
 from shepherd.runtime.images import reference
-from shepherd.runtime.images.digest import HEX
+from shepherd.runtime.images.digest import HEX, Digest
 from shepherd.runtime.images.manifest import DEEPEST_INDEX, LARGEST_CONFIG, Descriptor, Index, Platform
 from shepherd.runtime.images.names import Names
 
@@ -67,6 +67,8 @@ def find_descriptor(store, text: str) -> Descriptor:
         found = names.get(wanted)
         if found is not None:
             return found
+        if wanted.digest is not None:
+            return _by_digest(store, Digest(wanted.digest), text)
     part = _part_of_id(text)
     found = {one.digest: one for one in _by_id(store, names, part)} if part else {}
     if len(found) > 1:
@@ -80,6 +82,14 @@ def _part_of_id(text):
     """The digits, where it may be an id or the beginning of one."""
     digits = text[len(_ID) :] if text.startswith(_ID) else text
     return digits if 2 <= len(digits) <= 64 and HEX.issuperset(digits) else None
+
+
+def _by_digest(store, digest, text):
+    """What is here under no name any more, but needed by a container: `app@sha256:…`."""
+    if not store.has(digest):
+        raise RuntimeFailure("no such image: %s" % reference.shown(text).strip("'"), "see: shepherd-runtime images")
+    document = manifests.read(store.read(digest), None, str(digest))
+    return Descriptor(document.media_type, digest, store.size(digest))
 
 
 def _by_id(store, names, start):

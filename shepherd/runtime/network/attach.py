@@ -6,9 +6,10 @@
     sweep    for those whose end nobody saw
 
 Options, all of which may be left out: "network" ("bridge", "none", "host", "container:ID" or a list of networks'
-names), "ports" (words of `-p`), "aliases", "hostname", "add_hosts", "dns", "dns_search", "dns_options"; "ip", "ip6" and
-"mac" on the first network; "connected": for each network that was named by `network connect`, or beside one, its own
-"aliases", "ip", "ip6" and "mac"; "read_only": the files cannot be written to.
+names), "ports" (words of `-p`), "front" (with whom it shares those that are named; "held": it gets no connections yet,
+"checked": it is ill until `set_ill` says something else), "aliases", "hostname", "add_hosts", "dns", "dns_search",
+"dns_options"; "ip", "ip6" and "mac" on the first network; "connected": for each network that was named by `network
+connect`, or beside one, its own "aliases", "ip", "ip6" and "mac"; "read_only": the files cannot be written to.
 """
 
 import os
@@ -19,6 +20,7 @@ from shepherd.runtime.linux import user_namespace
 from shepherd.runtime.network import (
     apart,
     forwarding,
+    front,
     hosts,
     joining,
     leases,
@@ -68,7 +70,9 @@ def plan(container_id: str, name: str, options: dict, folder: str) -> dict:
 
 
 def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -> dict:
-    """Plug the container in whose first process is `pid`: {"networks": {name: {"address", …}}, "ports": […]}.
+    """Plug the container in whose first process is `pid`.
+
+    {"networks": {name: {"address", …}}, "ports": […], "serving": the processes that serve those, as `serving` has them}
 
     Raises RuntimeFailure, and nothing is left then. What an earlier run of the container left goes first.
     """
@@ -87,6 +91,9 @@ def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -
         "ports": [],
         "relay": "",
         "forwarder": None,
+        "front": options.get("front") or "",
+        "held": bool(options.get("held")),
+        "ill": bool(options.get("checked")),
     }
     record.update(records.process(pid))
     if mode.kind == "container":
@@ -106,7 +113,7 @@ def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -
             if isinstance(error, OSError):
                 raise RuntimeFailure("cannot connect container %s: %s" % (name, error)) from None
             raise
-    return {"networks": record["networks"], "ports": record["ports"]}
+    return {"networks": record["networks"], "ports": record["ports"], "serving": _serving(kept, record)}
 
 
 def _plug_in(kept, record, found, options):
@@ -182,5 +189,73 @@ def sweep() -> None:
         for record in kept.containers():
             if record["forwarder"] and not records.alive(record["forwarder"]):
                 publish.publish_again(kept, record)
+        for name in front.names(kept):
+            try:
+                front.apply(kept, name)
+            except RuntimeFailure:
+                continue  # somebody has a port now: the next sweep tries again
         if kept.networks():
             forwarding.apply(kept)
+
+
+def serving(container_id: str) -> list:
+    """The processes that serve a living container's ports, [{"pid", "began"}]; one that is gone is started again."""
+    kept = records.Records()
+    with kept.lock():
+        record = kept.container(container_id)
+        if record is None or not records.alive(record):
+            return []
+        if record["forwarder"] and not records.alive(record["forwarder"]):
+            publish.publish_again(kept, record)
+        if record.get("front"):
+            front.apply(kept, record["front"])
+        return _serving(kept, record)
+
+
+def _serving(kept, record):
+    found = [record["forwarder"], front.process(kept, record["front"]) if record.get("front") else None]
+    return [{"pid": one["pid"], "began": one["began"]} for one in found if one]
+
+
+def set_ill(container_id: str, is_ill) -> None:
+    """Say how a container of a front is: `is_ill()` is asked when nobody else says anything."""
+    kept = records.Records()
+    with kept.lock():
+        record = kept.container(container_id)
+        if record is not None and record.get("front"):
+            record["ill"] = bool(is_ill())
+            kept.save_container(record)
+            front.apply(kept, record["front"])
+
+
+def switch(name: str, serve: dict, hold: dict) -> None:
+    """Of a front: who is to have new connections from now on, and who is not, at once. {id: name of the container}
+
+    Those that do not run are left out. Raises RuntimeFailure.
+    """
+    kept = records.Records()
+    with kept.lock():
+        touched = {}
+        for held, group in ((False, serve), (True, hold)):
+            for identity, called in group.items():
+                record = kept.container(identity)
+                if record is not None and record.get("front") == name:
+                    record.update(held=held, name=called)
+                    kept.save_container(record)
+                    touched.update((one, kept.network(one)) for one in record["networks"])
+        front.apply(kept, name)
+        hosts.Neighbours(kept, {}).write([one for one in touched.values() if one is not None])
+
+
+def sharing(name: str) -> list:
+    """The records of the living containers of a front, by name."""
+    return sorted(front.members(records.Records(), name), key=lambda one: one["name"])
+
+
+def connections(name: str, dismiss=()) -> dict:
+    """{id: how many connections} of the containers of a front, as its process has them.
+
+    Before that, those of the ids in `dismiss` are ended that talk HTTP and have nothing under way.
+    """
+    request = b"dismiss " + " ".join(dismiss).encode("ascii") if dismiss else b"look"
+    return (front.ask(records.Records(), name, request) or {"connections": {}})["connections"]

@@ -53,7 +53,8 @@ class Neighbours:
 
 
 def _names(record, shown):
-    return [record["name"]] + shown["aliases"] + [record["container"][:12]]
+    shared = [] if record.get("held") else shown["aliases"]  # which another one answers to for now
+    return [record["name"]] + shared + [record["container"][:12]]
 
 
 def _lines(shown, words):

@@ -45,6 +45,10 @@ def check(kept: records.Records, mode: Mode, name: str, options: dict) -> list:
         for key, word in (("ports", "-p"), ("dns", "--dns"), ("add_hosts", "--add-host"), ("hostname", "--hostname")):
             if options.get(key):
                 raise RuntimeFailure("%s has no meaning with --network container:ID" % word, "say it of that container")
+    if options.get("front"):
+        records.check_name(options["front"], "a front")
+        if mode.kind != "bridge" or user_namespace.of_user():
+            raise RuntimeFailure("--front: there are no ports to share", "it goes with networks that root has made")
     if user_namespace.of_user():
         apart.check(mode, options)
         if wanted and mode.kind == "none":
@@ -55,6 +59,8 @@ def check(kept: records.Records, mode: Mode, name: str, options: dict) -> list:
         raise RuntimeFailure("a network is named twice")
     if wanted and (mode.kind == "none" or (mode.kind == "bridge" and all(one["internal"] for one in found))):
         raise RuntimeFailure("a port is published, and the container has no network that leads outside")
+    if options.get("front") and wanted and any(map(networks.is_translated, found)):
+        raise RuntimeFailure("--front: what the kernel translates (shepherd.publish=nat) is one container's")
     if options.get("aliases") and mode.networks in ([], [networks.DEFAULT]):
         raise RuntimeFailure("--network-alias needs a network that was made with `network create`")
     if (options.get("ip") or options.get("ip6")) and mode.kind != "bridge":

@@ -7,7 +7,7 @@ import time
 
 from shepherd.runtime.bundle import state
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.network import forwarding, hosts, networks, records
+from shepherd.runtime.network import forwarding, front, hosts, networks, records
 
 
 def release(kept: records.Records, container_id: str) -> None:
@@ -28,6 +28,11 @@ def release(kept: records.Records, container_id: str) -> None:
                     found.append(network)
     hosts.Neighbours(kept, {container_id: None}).write(found)
     kept.remove_container(container_id)
+    if record.get("front"):
+        try:
+            front.apply(kept, record["front"])
+        except RuntimeFailure:
+            pass  # the process of the others had to be started again, and somebody has a port: the next sweep tries
     if any(networks.is_translated(one) for one in found):
         forwarding.apply(kept)
 

@@ -125,7 +125,7 @@ def test_an_internal_network_stays_so_when_forwarding_is_switched_on(host):
 def test_none_has_a_loopback_and_nothing_else(host):
     web = host.box("web", network="none")
     assert web.planned["namespace"] == "new"
-    assert web.attached == {"networks": {}, "ports": []}
+    assert web.attached == {"networks": {}, "ports": [], "serving": []}
     assert web.interfaces() == ["lo"]
     with web.listen(80) as server:
         exchange(web.connect("127.0.0.1", 80), server)
@@ -139,7 +139,9 @@ def test_host_and_the_network_of_another_container(host):
     host.boxes["shared"] = shared
     shared.attach(network="host", ports=["8080:80"])
     assert shared.planned["namespace"] == "host"
-    assert shared.attached == {"networks": {}, "ports": []}, "the container is on the host's ports already"
+    assert shared.attached == {"networks": {}, "ports": [], "serving": []}, (
+        "the container is on the host's ports already"
+    )
     for text in (web.id, "web", web.id[:12]):
         planned = host.call(attach.plan, "c" * 64, "joined", {"network": "container:" + text}, str(shared.folder))
         assert planned["namespace"] == f"/proc/{web.pid}/ns/net"

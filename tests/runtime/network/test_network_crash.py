@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 
 import pytest
-from places import Box, eventually, exchange, fork
+from places import PATIENCE, Box, eventually, exchange, fork
 
 from shepherd.runtime.linux import syscalls
 from shepherd.runtime.network import attach, networks, records, release
@@ -53,19 +54,20 @@ def traces(host):
     return found + host.forwarders()
 
 
-@pytest.mark.parametrize("publish", ["forwarder", "nat"])
+@pytest.mark.parametrize("publish", ["forwarder", "nat", "front"])
 def test_attach(host, publish):
-    host.runtime("network", "create", "--ipv6", "-o", f"shepherd.publish={publish}", "net")
+    kind, options = ("forwarder", {**OPTIONS, "front": "shop"}) if publish == "front" else (publish, OPTIONS)
+    host.runtime("network", "create", "--ipv6", "-o", f"shepherd.publish={kind}", "net")
     witness = host.box("witness", network=["net"])
     before = sorted(map(str, traces(host)))
     step = 7
     while True:
         box = Box(host, "web")
         try:
-            host.call(attach.plan, box.id, box.name, OPTIONS, str(box.folder))
-            more = killed_at(host, step, attach.attach, box.id, box.name, box.pid, OPTIONS, str(box.folder))
+            host.call(attach.plan, box.id, box.name, options, str(box.folder))
+            more = killed_at(host, step, attach.attach, box.id, box.name, box.pid, options, str(box.folder))
             if more and step % 2:
-                box.attach(**OPTIONS)  # its supervisor tries again
+                box.attach(**options)  # its supervisor tries again
                 with box.listen(80) as server:
                     exchange(host.connect("127.0.0.1", 8080), server)
             box.end()
@@ -77,8 +79,28 @@ def test_attach(host, publish):
             box.destroy()
         if not more:
             break
-        step += 311
+        step += 933 if publish == "front" else 311
     assert step > 300
+
+
+def test_who_hands_connections_over(host):
+    """One of the two has them at any step, and the next attempt brings it to its end."""
+    host.runtime("network", "create", "net")
+    options = {"network": ["net"], "ports": ["8080:80"], "front": "shop"}
+    one, two = (host.box(name, **options) for name in ("one", "two"))
+    with one.listen(80) as first, two.listen(80) as second:
+        new, old, step, more = (two, second), (one, first), 5, True
+        while more:
+            serve, hold = ({box.id: box.name} for box, _server in (new, old))
+            more = killed_at(host, step, attach.switch, "shop", serve, hold)
+            with host.connect("127.0.0.1", 8080):
+                assert select.select([first, second], [], [], PATIENCE)[0]
+                for server in select.select([first, second], [], [], 0)[0]:
+                    server.accept()[0].close()
+            host.call(attach.switch, "shop", serve, hold)
+            exchange(host.connect("127.0.0.1", 8080), new[1])
+            new, old, step = old, new, step + 97
+        assert step > 200
 
 
 def test_detach(host):

@@ -1,0 +1,204 @@
+"""Updates of containers on a lab host: nobody notices, whatever is killed, and there is a way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import images
+import pytest
+from load import Load
+
+pytestmark = [pytest.mark.lab(hosts=2), pytest.mark.timeout(400)]  # drains wait for requests on whatever machine
+
+ONE = "web1"
+SECRET = "geheim-4711"
+CHECKOUT = Path(__file__).parents[2]
+OURS = ("shepherd/remote", "modules")
+
+
+def web(version: str = "1", **options: Any) -> dict[str, Any]:
+    given = {
+        "name": "shop",
+        "image": "web:1",
+        "env": {"VERSION": version},
+        "show_env": ["VERSION"],
+        "volumes": [images.PYTHON],
+        "ports": ["0.0.0.0:8098:8080"],
+        "health": {"http": ":8080/healthz", "interval": "100ms", "retries": 30},
+        "stop_timeout": 0,
+        "update": {"drain": "20s"},
+    }
+    return {"container": {**given, **options}}
+
+
+def image(site: Any, version: str, **options: Any) -> dict[str, Any]:
+    """The task that has the name `web:1` mean this version from now on."""
+    images.web(site.folder / "web.tar", version, **options)
+    return {"container_image": {"name": "web:1", "archive": "web.tar"}}
+
+
+def names(site: Any, *flags: str) -> list[str]:
+    return sorted(site.runtime("ps", *flags, "--format", "{{.Names}}").split())
+
+
+def test_updates_under_load_fail_no_request(site):
+    site.good([image(site, "1"), web(replicas=2)], host=ONE)
+    with Load(site.host.address, 8098, each=1) as load:
+        load.until("1")
+        done = site.good([image(site, "2"), web(replicas=2)], host=ONE).result("container")
+        assert done["update"] == {"order": "start-first"}
+        load.until("2")
+        failed = site.play([image(site, "3", broken=True), web(replicas=2)], host=ONE)
+        assert "health check failed" in failed.result("container")["msg"]
+        assert "503" in failed.result("container")["msg"]
+        assert failed.result("container")["log"] == ["version 3 starts"]
+        load.until("2")
+        site.good([image(site, "4"), web(replicas=2, update={"at_a_time": 2, "drain": "20s"})], host=ONE)
+        load.until("4")
+    assert load.failures == []
+    assert set(load.bodies) == {"1", "2", "4"}
+    assert load.opened > len(load.clients)
+    assert names(site) == ["shop-1", "shop-2"]
+
+
+def test_a_broken_replica_takes_those_before_it_back(site):
+    health = {"command": "/usr/bin/python3 -c 'import os; assert os.uname()[1] != os.environ[\"BAD\"]'",
+              "interval": "100ms", "retries": 1}  # fmt: skip
+    options: dict[str, Any] = {"replicas": 3, "health": health, "ports": []}
+    site.good([image(site, "1"), web(**options, env={"BAD": "none"})], host=ONE)
+    ids = site.runtime("ps", "-q", "--no-trunc").split()
+    for on_failure, changed in (("rollback", set()), ("pause", {"shop-1"}), ("continue", {"shop-1", "shop-3"})):
+        update = {"drain": "0", "on_failure": on_failure}
+        bad = web(**options, env={"BAD": "shop-2"}, update=update)
+        failed = site.play([bad], host=ONE)
+        assert "container shop-2 is not well" in failed.result("container")["msg"]
+        assert names(site) == ["shop-1", "shop-2", "shop-3"]
+        said = site.good([bad, {"container_info": {"name": "shop"}}], "--check", host=ONE).result("container")
+        assert {one.partition(":")[0] for one in said["changes"]} == {"shop-1", "shop-2", "shop-3"} - changed
+        if on_failure == "rollback":
+            assert sorted(site.runtime("ps", "-q", "--no-trunc").split()) == sorted(ids)
+
+
+def test_the_way_back_has_the_image_and_the_secrets_of_before(site):
+    nothing = site.play([{"container": {"name": "shop", "state": "rolled_back"}}], host=ONE)
+    assert "nothing to return to" in nothing.result("container")["msg"]
+    first = site.good([image(site, "1"), web(secrets={"key": SECRET})], host=ONE).result("container")
+    nothing = site.play([{"container": {"name": "shop", "state": "rolled_back"}}], host=ONE)
+    assert "nothing to return to" in nothing.result("container")["msg"]
+    site.good([image(site, "2"), web("2", secrets={"key": "another"})], host=ONE)
+    site.runtime("image", "prune", "-f")
+    assert names(site) == ["shop"]
+    back = [{"container": {"name": "shop", "state": "rolled_back", "update": {"drain": "0"}}}]
+    said = site.good(back, "--check", "--diff", host=ONE).result("container")
+    done = site.good(back, "--diff", host=ONE)
+    assert done.result("container")["diff"] == said["diff"]
+    assert set(said["diff"]["after"]["shop"]) == {"digest", "env.VERSION", "secrets.key"}
+    assert SECRET not in done.text
+    assert done.result("container")["spec"] == first["spec"]
+    assert site.runtime("exec", "shop", "/usr/bin/cat", "/version", "/run/secrets/key") == "1" + SECRET
+    assert site.good(back, host=ONE).changed == set()
+    forward = site.good([web("2", secrets={"key": "another"})], host=ONE)
+    assert forward.changed == {"container"}
+    site.good([{"container": {"name": "shop", "state": "absent"}}], host=ONE)
+    assert names(site, "-a") == []
+    assert site.host.exec(["grep", "-rl", SECRET, "/var/lib/shepherd"], check=False).stdout == ""
+
+
+def test_where_two_cannot_run_at_once_the_old_one_stops_first(site):
+    network = {"container_network": {"name": "fast", "options": {"shepherd.publish": "nat"}}}
+    start_first = {"order": "start-first", "drain": "0"}
+    kinds: list[tuple[dict[str, Any], str]] = [
+        ({"name": "writer", "volumes": [images.PYTHON, "data:/data"], "ports": ["8080"]}, "write to data"),
+        ({"name": "fast", "networks": ["fast"], "update": start_first}, "translated by the kernel"),
+        ({"name": "host", "networks": ["host"], "ports": [], "update": start_first}, "machine's own network"),
+    ]
+
+    def tasks(version: str) -> list[dict[str, Any]]:
+        return [{"name": options["name"], **web(version, **options)} for options, _word in kinds]
+
+    site.good([image(site, "1"), network, *tasks("1")], host=ONE)
+    said, done = (site.good(tasks("2"), *flags, host=ONE) for flags in (["--check"], []))
+    for options, word in kinds:
+        result = done.result(options["name"])
+        assert result["update"]["order"] == "stop-first"
+        assert word in result["update"]["because"]
+        assert said.result(options["name"])["update"] == result["update"]
+        assert [word in one for one in result.get("warnings", [])] == [True] * ("update" in options)
+    failed = site.play([web(replicas=2, networks=["fast"])], host=ONE)
+    assert "there are 2 replicas" in failed.result("container")["msg"]
+
+
+# Runs the module on the host without a connection; it is killed after the command with that number.
+KILLED = """\
+import json, os, sys
+sys.path.insert(0, "/root/ours")
+sys.dont_write_bytecode = True
+from shepherd.remote import installed
+from shepherd.remote.task import Failure, Task
+from modules import container
+args, number = json.loads(sys.stdin.read())
+attempt, count = installed.Runtime.attempt, [0]
+def counted(self, words, files=(), stdin=None):
+    count[0] += 1
+    done = attempt(self, words, files, stdin)
+    if count[0] == number:
+        os._exit(99)
+    return done
+installed.Runtime.attempt = counted
+args["_runtime"] = os.path.basename(installed.current()).split("-")[1]
+try:
+    print(json.dumps(container.run(Task(args))))
+except Failure as failure:
+    print(json.dumps(dict(failure.result, failed=True)))
+"""
+
+
+def test_killed_at_each_step_something_serves_and_the_next_play_converges(site):
+    from shepherd.spec import load_spec
+
+    sources = [{"copy": {"src": f"{CHECKOUT}/{name}/", "dest": f"/root/ours/{name}/"}} for name in OURS]
+    site.good([image(site, "1"), web(), *sources], host=ONE)
+
+    def module(version: int, number: int = 0) -> dict[str, Any] | None:
+        options = web(str(version), update={"drain": "20s"})["container"]
+        args = load_spec("container").normalise(options)
+        given = json.dumps([args, number])
+        done = site.host.exec(["/usr/bin/python3", "-c", KILLED], stdin=given, check=False)
+        assert done.returncode == 0 or (number and done.returncode == 99), done.stderr
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    with Load(site.host.address, 8098, each=1) as load:
+        number = 1
+        while module(1000 + number, number) is None:
+            load.until("1", more=2)
+            if number % 2:  # otherwise what the next one finds was left by two
+                result = module(1000 + number if number % 3 else 2000 + number)
+                assert result is not None
+                assert not result.get("failed"), result
+                assert names(site, "-a") == ["shop", "shop.previous"]
+            number += 1
+        assert names(site, "-a") == ["shop", "shop.previous"]
+    assert number > 6
+    assert load.failures == []
+
+
+def test_processes_that_are_killed_come_back(site):
+    site.good([image(site, "1"), web(replicas=2)], host=ONE)
+    script = (
+        "for p in /proc/[0-9]*; do read -r n < $p/comm; case $n in shepherd-ports) echo ${p#/proc/};; esac; done"
+        " 2>/dev/null; true"
+    )
+    before = site.host.exec(["sh", "-c", script]).stdout.split()
+    assert len(before) == 1
+    site.host.exec(["kill", "-9", *before])
+    look = f'while set -- $({script}); [ "$*" = "" ] || [ "$*" = "{before[0]}" ]; do :; done'
+    site.host.exec(["timeout", "30", "sh", "-c", look])
+    with Load(site.host.address, 8098, each=1) as load:
+        load.until("1")
+        site.host.exec(["pkill", "-9", "-f", "shepherd-runtime monitor"])
+        load.until("1")
+        site.good([web("2", replicas=2)], host=ONE)
+        load.until("1")
+    assert load.failures == []
