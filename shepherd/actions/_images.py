@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shepherd.link import Link
 
 PIECE = 16 * 1024 * 1024  # bytes in a request: what a broken connection costs at most
+MAPPED = 128  # blobs at the same time: each takes a descriptor
 DAYS = 30  # that an image is kept which no play asks for
 
 # In check mode, what names would mean by now: (host, name) → digest. Later tasks of a run say what they would do then.
@@ -337,6 +338,8 @@ def _map(run: Run, path: str, offset: int, length: int) -> mmap.mmap | bytes:
     known = _mapped.setdefault(run, {})
     found = known.get(path)
     if found is None:
+        if len(known) >= MAPPED:
+            known.pop(next(iter(known)))  # the oldest; a request that has slices of it keeps it as long as it needs
         with open(path, "rb") as file:
             empty = not os.fstat(file.fileno()).st_size  # which cannot be mapped
             found = known[path] = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -46,12 +46,13 @@ def main() -> None:
 
 def _measured(folder: Path, lab: LabSession, tasks: list[dict[str, object]]) -> tuple[float, float]:
     """Seconds: by the clock, and of the target's processor, by its control group."""
-    before = _processor(lab)
+    before = processor(lab)
     took = _play(folder, lab, tasks)
-    return took, _processor(lab) - before
+    return took, processor(lab) - before
 
 
-def _processor(lab: LabSession) -> float:
+def processor(lab: LabSession) -> float:
+    """Seconds that the host's control group has used."""
     script = "cd /sys/fs/cgroup; if [ -e cpuacct ]; then cat cpuacct/cpuacct.usage; else cat cpu.stat; fi"
     words = lab.hosts[0].exec(["sh", "-c", script]).stdout.split()
     return int(words[0]) / 1e9 if len(words) == 1 else int(words[words.index("usage_usec") + 1]) / 1e6

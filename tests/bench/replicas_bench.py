@@ -2,13 +2,15 @@
 
 Shepherd: a play that declares them, on a lab host that has the image; podman: as many `podman run -d` with the same
 image and health check on this machine, and then `podman healthcheck run` until each is well. Without podman that half
-is left out. Nothing is asserted.
+is left out. Beside the time by the clock is that of processors: of the lab host without the controller, and of podman's
+commands without its monitors. Nothing is asserted.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "containers"))
 
 import images
+from declared_bench import processor
 
 from shepherd.lab.session import LabSession, opened
 
@@ -32,20 +35,21 @@ def main() -> None:
         folder = Path(name)
         images.save(folder / "app.tar", images.base())
         with opened(f"bench-{os.getpid()}", 1) as lab:
-            took = _shepherd(folder, lab, count)
-            print(f"shepherd: {count} replicas healthy after {took:.2f} s, with the start of the play")
+            took, used = _shepherd(folder, lab, count)
+            print(f"shepherd: {count} replicas healthy after {took:.2f} s, {used:.2f} s of the host's processor")
         if shutil.which("podman"):
-            print(f"podman: {count} containers healthy after {_podman(folder, count):.2f} s")
+            took, used = _podman(folder, count)
+            print(f"podman: {count} containers healthy after {took:.2f} s, {used:.2f} s of processor")
 
 
-def _shepherd(folder: Path, lab: LabSession, count: int) -> float:
+def _shepherd(folder: Path, lab: LabSession, count: int) -> tuple[float, float]:
     image = {"container_image": {"name": "app:1", "archive": "app.tar"}}
     options = {"image": "app:1", "networks": ["none"], "stop_timeout": 0, "replicas": count}
-    health = {"command": "true", "interval": "100ms"}
+    health = {"command": "true", "interval": "500ms"}
     _play(folder, lab, [image])
-    began = time.perf_counter()
+    before, began = processor(lab), time.perf_counter()
     _play(folder, lab, [image, {"container": {"name": "shop", "health": health, **options}}])
-    return time.perf_counter() - began
+    return time.perf_counter() - began, processor(lab) - before
 
 
 def _play(folder: Path, lab: LabSession, tasks: list[dict[str, object]]) -> None:
@@ -56,7 +60,7 @@ def _play(folder: Path, lab: LabSession, tasks: list[dict[str, object]]) -> None
     subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def _podman(folder: Path, count: int) -> float:
+def _podman(folder: Path, count: int) -> tuple[float, float]:
     words = ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
     words += ["--cgroup-manager=cgroupfs"]
     names = [f"shop-{number}" for number in range(count)]
@@ -76,13 +80,15 @@ def _podman(folder: Path, count: int) -> float:
         check = ["--health-cmd", "true", "--health-interval=disable", "--cgroup-parent", f"/bench-{os.getpid()}"]
         if podman("run", "--rm", *check, *PLAIN, "app:1", "sh", "-c", "exit 0").returncode:
             words += ["--runtime", "runc"]  # crun refuses machines with both versions of control groups
-        began = time.perf_counter()
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         for name in names:
             podman("run", "-d", "--name", name, *check, *PLAIN, "app:1").check_returncode()
         for name in names:
             while podman("healthcheck", "run", name).returncode:
                 pass
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return time.perf_counter() - began, used
     finally:
         podman("rm", "--all", "--force", "--time=0")
         place.stdin.close()
