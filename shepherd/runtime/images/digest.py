@@ -6,13 +6,13 @@ everything that makes a path takes a Digest.
 
 from shepherd.runtime.errors import RuntimeFailure
 
-try:
-    from _sha256 import sha256 as _own  # Python's own code, to 3.11
-except ImportError:
+_own = None
+for _name in ("_sha256", "_sha2"):  # Python's own code: to 3.11, and since
     try:
-        from _sha2 import sha256 as _own
+        _own = __import__(_name).sha256
+        break
     except ImportError:
-        _own = None
+        pass
 
 # algorithm → hexadecimal digits; what the specification registers. Others are refused: they could not be verified.
 ALGORITHMS = {"sha256": 64, "sha512": 128}

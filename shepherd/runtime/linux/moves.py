@@ -24,8 +24,8 @@ def expect() -> None:
 
     The kernel lets a grace period of RCU pass before the first one and is ready for more for some time after
     (percpu_rw_semaphore, cgroup_threadgroup_rwsem). This lets it pass while there are other things to do: a thread,
-    which only waits in the kernel, moves this process to the group where it is. What fails is left to the real move.
-    Called again after a while it has the kernel stay ready.
+    which does nothing but wait, moves this process to the group where it is, and again so that the kernel stays ready.
+    What fails is left to the real move.
     """
     now = time.monotonic()
     if now - _EXPECTED[0] < _SOON:
@@ -58,13 +58,16 @@ def _own_group():
 
 
 _EXPECTED = [-1.0]
-_SOON = 0.004  # seconds: less than a grace period, after one of which the kernel is not ready any more
+_SOON = 0.02  # seconds in which one call is enough
+_AGAIN = 0.006  # less than a grace period, after one of which the kernel is not ready any more
 
 
 def _move_to_where_it_is(place, begun):
     begun.release()
     try:
-        os.write(place, b"0")
+        for _time in range(int(_SOON / _AGAIN)):
+            os.write(place, b"0")
+            time.sleep(_AGAIN)
     except OSError:
         pass
     finally:

@@ -10,7 +10,7 @@ from shepherd.runtime.bundle import state
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.network import attach, bridge, forwarding, hosts, networks, publish, records, release
-from shepherd.runtime.network.ports import parse_ports
+from shepherd.runtime.network.ports import Port, parse_ports
 
 
 def connect(container_id: str, network: dict, options: dict) -> dict:
@@ -40,7 +40,7 @@ def connect(container_id: str, network: dict, options: dict) -> dict:
                             kept.lease(name, address, container_id)
                     forwarding.apply(kept)
                     plug.connect(namespace, bridge.ensure(kept, network, netlink), netlink, inside, default)
-                    if default and not network["internal"] and not record["forwarder"]:
+                    if default and not network["internal"] and not (record["forwarder"] or record["ports"]):
                         publish.publish(kept, record, parse_ports(options.get("ports") or []))
                 except BaseException as error:
                     _pull(kept, record, name, netlink)
@@ -74,7 +74,7 @@ def disconnect(container_id: str, name: str) -> dict:
                             inside.add_default_route(shown[key])
         finally:
             os.close(namespace)
-        if was_out and record["forwarder"]:
+        if was_out and (record["forwarder"] or record["ports"]):
             _move_ports(kept, record, left)
         if network is not None:
             _tell(kept, record, network)
@@ -115,13 +115,18 @@ def _pull(kept, record, name, netlink):
 
 
 def _move_ports(kept, record, left):
-    """The process that serves them sends to an address that is gone."""
-    release.end(record["forwarder"])
-    record["forwarder"] = None
-    if left:
-        publish.publish_again(kept, record)
-    else:
-        record["ports"] = []
+    """Whoever serves them sends to an address that is gone: again from the beginning, with another, if there is one."""
+    wanted = [
+        Port(one["address"], one["host"], one["host"], one["container"], one["protocol"]) for one in record["ports"]
+    ]
+    if record["forwarder"]:
+        release.end(record["forwarder"])
+    record.update(forwarder=None, ports=[])
+    try:
+        if left:
+            publish.publish(kept, record, wanted)
+    except RuntimeFailure:
+        record["ports"] = []  # somebody was quicker: they are closed, until its next start
     kept.save_container(record)
 
 
