@@ -33,7 +33,7 @@ def only(words: list) -> set:
 
 def run(record, interactive: bool, wanted: set, proxy: bool = True) -> int:
     """Start a container, and be at it until it ends: its exit code. Raises StartFailure, RuntimeFailure."""
-    connection = launch.begin(record, lambda one: one.say(b"a"))
+    connection = launch.begin(record, b"a")
     if connection is None:
         connection = attach(record)
     return Relay(record, connection, interactive, wanted, proxy).run()

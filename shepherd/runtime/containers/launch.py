@@ -138,11 +138,13 @@ def warm() -> None:
     _WARM[:] = [monitor, config, create, lifecycle, filters, starting, rootfs, seccomp, volume]
 
 
-def monitor(record, how: str) -> Connection:
+def monitor(record, how: str, first: bytes = b"") -> Connection:
     """Start one, to `start` the container, to look after one that runs (`adopt`), or to see whether it is to be started
-    `again`. It outlives this process."""
+    `again`. It outlives this process. The packet `first` is there for it before anything can have been said."""
     files.make_folder(record.folders.running(record.id))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC, 0)
+    if first:
+        ours.send(first)
     child = os.fork()
     if child == 0:
         try:
@@ -184,11 +186,9 @@ def begin_unheard(record) -> None:
         connection.close()
 
 
-def begin(record, prepare=None) -> Connection:
-    """Start a container that does not run, and return the Connection to its monitor; None where it runs already.
-
-    `prepare(connection)` is called before anything can have been said. Raises StartFailure, RuntimeFailure.
-    """
+def begin(record, first: bytes = b"") -> Connection:
+    """Start a container that does not run, and return the Connection to its monitor, which is told `first` before
+    anything else; None where it runs already. Raises StartFailure, RuntimeFailure."""
     from shepherd.runtime.containers import record as records
     from shepherd.runtime.containers import recovery, stopping
 
@@ -199,10 +199,8 @@ def begin(record, prepare=None) -> Connection:
                 return None
             stopping.await_monitor(record)  # it has just ended
         record.set_stopped(False)
-        connection = monitor(record, "start")
+        connection = monitor(record, "start", first)
         try:
-            if prepare is not None:
-                prepare(connection)
             connection.started()
         except BaseException:
             connection.close()

@@ -14,6 +14,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
+from containers import PROGRAM
 
 from shepherd.runtime.cli import main
 from shepherd.runtime.containers import record, removal
@@ -210,3 +211,24 @@ def test_a_sweep_takes_no_pin_of_a_container_that_is_just_made(runtime: Runtime)
             assert os.path.exists(runtime.root / "pins" / one.id), step
             removal.remove(one)
     assert step > 5
+
+
+LATE = """
+import glob, os, sys, time
+us = os.getpid()
+def wait():
+    if os.getpid() != us or not glob.glob({state!r} + "/containers/*"):
+        return  # that was not the monitor
+    deadline = time.monotonic() + 60
+    while not any(os.path.getsize(one) for one in glob.glob({root!r} + "/containers/*/*-json.log")):
+        assert time.monotonic() < deadline
+os.register_at_fork(after_in_parent=wait)
+"""
+
+
+def test_who_is_late_to_attach_misses_nothing(runtime: Runtime) -> None:
+    """`run` gets no processor between the fork of its monitor and the moment at which the container has spoken."""
+    program = LATE.format(root=str(runtime.root), state=str(runtime.state)) + PROGRAM
+    words = [sys.executable, "-I", "-S", "-c", program, "run", "--network", "none", "box:1", "echo", "here"]
+    done = subprocess.run(words, env=runtime.environment, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stdout, done.returncode) == ("here\n", 0), done
