@@ -45,6 +45,7 @@ SPEC = {
             " built.",
         },
         "containerfile": {"type": "str", "help": "Another file of that folder to build by."},
+        "build_target": {"type": "str", "help": "The stage of that file to build. Default: the last."},
         "build_args": {"type": "dict", "default": {}, "help": "Values for its `ARG`s. They can be seen in the image."},
         "build_network": {
             "type": "bool",

@@ -31,6 +31,7 @@ def words(args: dict[str, Any]) -> list[str]:
     """The options of `shepherd-runtime build`."""
     found = [word for name, value in args["build_args"].items() for word in ("--build-arg", f"{name}={value}")]
     found += ["--file", str(args["containerfile"])] if args["containerfile"] is not None else []
+    found += ["--target", str(args["build_target"])] if args["build_target"] is not None else []
     return [*found, *(["--network", "host"] if args["build_network"] else [])]
 
 

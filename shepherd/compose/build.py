@@ -25,6 +25,7 @@ _FIELDS = {
     "context": _context,
     "dockerfile": shape.word,
     "args": shape.pairs,
+    "target": shape.word,
     "network": shape.choice("none", "host", "default"),
     "no_cache": shape.unsupported("steps that were made are not made again"),
     "labels": shape.unsupported("write LABEL in the Containerfile"),
@@ -37,7 +38,7 @@ _FIELDS = {
         name: shape.unsupported()
         for name in (
             "additional_contexts", "dockerfile_inline", "entitlements", "extra_hosts", "isolation", "platforms",
-            "privileged", "secrets", "shm_size", "ssh", "tags", "target", "ulimits",
+            "privileged", "secrets", "shm_size", "ssh", "tags", "ulimits",
         )
     },
 }  # fmt: skip
@@ -66,6 +67,7 @@ def declared(found: dict[str, Any], name: str, variables: dict[str, str], where:
         "build_args": {key: value for key, value in values.items() if value is not None},
         "build_network": found.get("network") in ("host", "default"),
     }
-    if "dockerfile" in found:
-        made["containerfile"] = found["dockerfile"]
+    for name, option in (("dockerfile", "containerfile"), ("target", "build_target")):
+        if name in found:
+            made[option] = found[name]
     return made

@@ -217,10 +217,12 @@ def test_images_are_built(site, folder):
     (folder / "own").mkdir()
     shutil.copy(images.BUSYBOX, folder / "own" / "busybox")
     (folder / "own" / "Containerfile").write_text(
-        "FROM scratch\nCOPY busybox /bin/busybox\nARG LEVEL\nENV LEVEL=$LEVEL\nSTOPSIGNAL SIGKILL\n"
-        'CMD ["/bin/busybox", "sleep", "1000"]\n'
+        "FROM scratch AS run\nCOPY busybox /bin/busybox\nARG LEVEL\nENV LEVEL=$LEVEL\nSTOPSIGNAL SIGKILL\n"
+        'CMD ["/bin/busybox", "sleep", "1000"]\nFROM run\nCMD ["/bin/none"]\n'
     )
-    (folder / "compose.yml").write_text("services: {own: {build: {context: ./own, args: {LEVEL: $LEVEL}}}}")
+    (folder / "compose.yml").write_text(
+        "services: {own: {build: {context: ./own, target: run, args: {LEVEL: $LEVEL}}}}"
+    )
     first, second = stack(env={"LEVEL": "1"}), stack(env={"LEVEL": "2"})
     done = site.good([first], host=ONE).result("container_stack")
     assert done["changes"] == ["image blog-own: built", "network blog_default: created", "blog-own: created"]
