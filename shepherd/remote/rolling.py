@@ -14,7 +14,7 @@ NAME, it was NAME and still serves. Where there are both, the change to NAME was
 import time
 
 from shepherd.remote import declaration, previous
-from shepherd.remote.instances import NEXT, OLD, NotWell, place
+from shepherd.remote.instances import NEXT, OLD, NotWell, find_one, place, told_of
 from shepherd.remote.task import Failure
 
 DEFAULTS = {"order": None, "at_a_time": 1, "drain": "10s", "on_failure": "rollback"}
@@ -132,7 +132,7 @@ class Rollout:
 
     def _change(self, batch):
         """Some of them. Raises NotWell, Failure, and the old ones are as before."""
-        changes, made, stopped = self.changes, [], []
+        changes, made = self.changes, []
         for _name, old in batch:
             if old is not None:
                 old.was_running = old.is_running
@@ -143,7 +143,6 @@ class Rollout:
                 made.append(name + NEXT)
             if self.start:
                 if not self.first and running:
-                    stopped = running
                     if self.others:
                         changes.switch([], running, self.settings.drain)
                     changes.stop(*running)
@@ -155,7 +154,7 @@ class Rollout:
                     changes.await_well(name, began[name])
         except (NotWell, Failure) as error:
             changes.remove(*made)
-            error.then = self._start_again(stopped) if stopped else "; the old one serves on" if running else ""
+            error.then = self._start_again([old.name for _name, old in batch if old is not None])
             raise
         for name, old in batch:
             if old is not None:
@@ -170,14 +169,15 @@ class Rollout:
         self.changes.stop(*olds)
 
     def _start_again(self, names):
-        """Old ones that were stopped: what to say of it."""
-        self.changes.switch(names, [])
-        for name in names:
+        """Have those run that were there before, whoever stopped them: what to say of it."""
+        stopped = [name for name in names if self.start and not find_one(self.changes.runtime, name).is_running]
+        if not stopped:
+            return "; the old one serves on" if names and self.start else ""
+        self.changes.switch(stopped, [])
+        for name in stopped:
             done = self.changes.runtime.attempt(["start", name])
             if done.status:
-                from shepherd.remote import installed
-
-                return "; nor does the old one start: " + installed.told(done)
+                return "; nor does the old one start: " + told_of(done)
         return "; the old one runs again"
 
     def _give_up(self, done):
@@ -205,8 +205,7 @@ class Rollout:
             changes.rename(name + OLD, name)
         changes.switch(places, [])
         if stay:
-            if not self.first:
-                self._start_again(stay)
+            self._start_again(stay)
             changes.remove(*[name + OLD for name in stay])
         return ("; %s as before" % ", ".join(places) if places else "") + said
 

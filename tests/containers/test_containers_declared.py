@@ -124,8 +124,10 @@ def test_a_new_instance_that_is_not_well_makes_room_for_the_old_one(site, app):
         first["instances"][0]["id"], "shop"]  # fmt: skip
     assert site.good([container(health=health)], host=ONE).changed == set()
 
+    site.runtime("stop", "shop")  # as a play does that is killed then
     failed = site.play([container(health=health, command=["/bin/false-start"])], host=ONE)
     assert "/bin/false-start" in failed.result("container")["msg"]
+    assert "the old one runs again" in failed.result("container")["msg"]
     assert site.good([container(health=health)], host=ONE).changed == set()
 
 

@@ -15,14 +15,14 @@ import time
 
 from shepherd.runtime.bundle import document, state
 from shepherd.runtime.linux import syscalls
+from shepherd.runtime.network import serving
 from shepherd.runtime.network.connections import LATER, Client, Connection, Refused
 
 _IDLE = 90.0  # seconds without a packet after which a UDP client is forgotten
 _CLIENTS = 1024  # UDP clients of all ports
 _FDS = 6  # descriptors of a TCP connection: two sockets, two pipes
 _LARGEST = 65535
-_REQUEST = 1 << 16  # bytes, and
-SOCKETS = 200  # sockets of one message to the process (SCM_MAX_FD of unix(7) is 253)
+_REQUEST = 1 << 16  # bytes
 _PATIENCE = 2.0  # seconds for one who tells us something to do so
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
@@ -189,7 +189,7 @@ class Forwarder:
         received = []
         try:
             peer.settimeout(_PATIENCE)
-            data, ancillary, _flags, _address = peer.recvmsg(_REQUEST, socket.CMSG_SPACE(4 * (SOCKETS + 1)))
+            data, ancillary, _flags, _address = peer.recvmsg(_REQUEST, socket.CMSG_SPACE(4 * (serving.SOCKETS + 1)))
             for _level, _kind, content in ancillary:
                 received += struct.unpack("=%di" % (len(content) // 4), content)
             if data.startswith(b"tell"):

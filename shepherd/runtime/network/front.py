@@ -19,7 +19,7 @@ import time
 from shepherd.runtime.bundle import document, state
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import files
-from shepherd.runtime.network import forwarder, listening, records, serving
+from shepherd.runtime.network import listening, records, serving
 from shepherd.runtime.network.ports import Port
 
 _PATIENCE = 5.0  # seconds for the process to answer
@@ -170,7 +170,7 @@ def _tell(kept, name, listeners):
     """The members' file, and new listeners in as many messages as it takes: whether the process answered."""
     keys = sorted(listeners)
     while True:
-        some, keys = keys[: forwarder.SOCKETS], keys[forwarder.SOCKETS :]
+        some, keys = keys[: serving.SOCKETS], keys[serving.SOCKETS :]
         with open(_path(kept, name, "members.json"), "rb") as file:
             sent = [file.fileno()] + [listeners[key].fileno() for key in some]
             if ask(kept, name, b"tell " + " ".join(some).encode("ascii"), sent) is None:

@@ -10,6 +10,7 @@ from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import syscalls, title
 
 NOBODY = 65534
+SOCKETS = 200  # new ones of one message to the process (SCM_MAX_FD of unix(7) is 253)
 
 
 def start(listeners: dict, members: dict, keep, within=None, control=None) -> None:
