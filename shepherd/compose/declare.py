@@ -158,6 +158,7 @@ class _Service:
         options["resources"] = self._resources()
         options["health"] = health.declared(service.get("healthcheck", {}))
         options["restart"] = service.get("restart") or deploy.restart(service.get("deploy", {}))
+        options["update"] = deploy.update(service.get("deploy", {}))
         if "stop_grace_period" in service:
             options["stop_timeout"] = math.ceil(service["stop_grace_period"])
         for name in ("sysctls", "ulimits", "extra_hosts"):

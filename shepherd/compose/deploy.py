@@ -9,6 +9,7 @@ from shepherd.compose import shape
 if TYPE_CHECKING:
     from shepherd.compose.where import Where
 
+ALL = 1 << 20  # instances changed at once, for a parallelism of 0
 _ONE_MACHINE = "a stack is on the machine that the play names"
 _LIMITS = {"cpus": shape.number, "memory": shape.size, "pids": shape.count}
 _RESERVATIONS = {
@@ -24,6 +25,14 @@ _POLICY = {
     "max_attempts": shape.count,
     "window": shape.meaningless("a start counts as a success after 10 s"),
 }
+_UPDATE = {
+    "parallelism": shape.count,
+    "order": shape.choice("start-first", "stop-first"),
+    "failure_action": shape.choice("continue", "pause", "rollback"),
+    "delay": shape.meaningless("the next instance is replaced as soon as the one before is well"),
+    "monitor": shape.meaningless("a new instance is waited for until its health check, or `settle`, calls it well"),
+    "max_failure_ratio": shape.meaningless("the first that does not become well counts"),
+}
 
 
 def _mode(value: Any, where: Where) -> str:
@@ -36,13 +45,22 @@ deploy = shape.fields(
         "replicas": shape.count,
         "resources": shape.fields({"limits": shape.fields(_LIMITS), "reservations": shape.fields(_RESERVATIONS)}),
         "restart_policy": shape.fields(_POLICY),
-        "update_config": shape.meaningless("a new instance takes the old one's place, one after the other"),
+        "update_config": shape.fields(_UPDATE),
         "rollback_config": shape.meaningless("what was there before an update runs again at once"),
         "placement": shape.meaningless(_ONE_MACHINE),
         "labels": shape.meaningless("they are for a service of a cluster; `labels` are for its containers"),
         "endpoint_mode": shape.meaningless(_ONE_MACHINE),
     }
 )
+
+
+def update(found: dict[str, Any]) -> dict[str, Any]:
+    """The option `update` of `container` for an update_config; what it does not say is what `container` does."""
+    said = found.get("update_config", {})
+    made = {"order": said.get("order"), "on_failure": said.get("failure_action")}
+    if "parallelism" in said:
+        made["at_a_time"] = said["parallelism"] or ALL
+    return {name: value for name, value in made.items() if value is not None}
 
 
 def restart(found: dict[str, Any]) -> str | None:
