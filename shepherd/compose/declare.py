@@ -170,6 +170,8 @@ class _Service:
         }
         options["log"] = {name: value for name, value in log.items() if value is not None}
         number = replicas(service)
+        options["update"] = deploy.update(service.get("deploy", {}), number)
+        options["settle"] = service.get("deploy", {}).get("update_config", {}).get("monitor")
         if number == 0:
             options["state"] = "absent"
         elif number is not None and "container_name" not in service:

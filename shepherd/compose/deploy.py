@@ -26,6 +26,16 @@ _POLICY = {
 }
 
 
+_UPDATE = {
+    "parallelism": shape.count,
+    "order": shape.choice("stop-first", "start-first"),
+    "failure_action": shape.choice("rollback", "pause", "continue"),
+    "monitor": shape.seconds,
+    "delay": shape.meaningless("the next instances are replaced when these are well"),
+    "max_failure_ratio": shape.unsupported("the first that does not become well is a failure"),
+}
+
+
 def _mode(value: Any, where: Where) -> str:
     return str(shape.choice("replicated", "global", "replicated-job", "global-job")(value, where))
 
@@ -36,8 +46,8 @@ deploy = shape.fields(
         "replicas": shape.count,
         "resources": shape.fields({"limits": shape.fields(_LIMITS), "reservations": shape.fields(_RESERVATIONS)}),
         "restart_policy": shape.fields(_POLICY),
-        "update_config": shape.meaningless("a new instance takes the old one's place, one after the other"),
-        "rollback_config": shape.meaningless("what was there before an update runs again at once"),
+        "update_config": shape.fields(_UPDATE),
+        "rollback_config": shape.meaningless("what was there before an update serves again at once"),
         "placement": shape.meaningless(_ONE_MACHINE),
         "labels": shape.meaningless("they are for a service of a cluster; `labels` are for its containers"),
         "endpoint_mode": shape.meaningless(_ONE_MACHINE),
@@ -54,3 +64,12 @@ def restart(found: dict[str, Any]) -> str | None:
     if "max_attempts" in policy and name == "on-failure":
         return f"{name}:{policy['max_attempts']}"
     return name
+
+
+def update(found: dict[str, Any], replicas: int | None) -> dict[str, Any] | None:
+    """The option `update` of `container`."""
+    said = found.get("update_config", {})
+    made = {"order": said.get("order"), "on_failure": said.get("failure_action")}
+    if "parallelism" in said:
+        made["at_a_time"] = said["parallelism"] or replicas or 1  # 0: all of them
+    return {name: value for name, value in made.items() if value is not None} or None
