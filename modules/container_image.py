@@ -13,6 +13,7 @@ For what the controller pulls, a target without that name answers {"need": "imag
 import os
 
 from shepherd.remote import installed
+from shepherd.remote.made import BROUGHT
 
 SPEC = {
     "summary": "Manage images of containers",
@@ -153,7 +154,6 @@ SPEC = {
 
 STORE = "/var/lib/shepherd"
 CHUNK = 1 << 20  # bytes
-BROUGHT = "shepherd.brought"  # an annotation in the store's index: the name that this module has given the image
 
 
 def run(task):

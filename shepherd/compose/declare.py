@@ -158,7 +158,6 @@ class _Service:
         options["resources"] = self._resources()
         options["health"] = health.declared(service.get("healthcheck", {}))
         options["restart"] = service.get("restart") or deploy.restart(service.get("deploy", {}))
-        options["update"] = deploy.update(service.get("deploy", {}))
         if "stop_grace_period" in service:
             options["stop_timeout"] = math.ceil(service["stop_grace_period"])
         for name in ("sysctls", "ulimits", "extra_hosts"):
@@ -171,6 +170,8 @@ class _Service:
         }
         options["log"] = {name: value for name, value in log.items() if value is not None}
         number = replicas(service)
+        options["update"] = deploy.update(service.get("deploy", {}), number)
+        options["settle"] = service.get("deploy", {}).get("update_config", {}).get("monitor")
         if number == 0:
             options["state"] = "absent"
         elif number is not None and "container_name" not in service:

@@ -9,7 +9,6 @@ from shepherd.compose import shape
 if TYPE_CHECKING:
     from shepherd.compose.where import Where
 
-ALL = 1 << 20  # instances changed at once, for a parallelism of 0
 _ONE_MACHINE = "a stack is on the machine that the play names"
 _LIMITS = {"cpus": shape.number, "memory": shape.size, "pids": shape.count}
 _RESERVATIONS = {
@@ -25,13 +24,15 @@ _POLICY = {
     "max_attempts": shape.count,
     "window": shape.meaningless("a start counts as a success after 10 s"),
 }
+
+
 _UPDATE = {
     "parallelism": shape.count,
-    "order": shape.choice("start-first", "stop-first"),
-    "failure_action": shape.choice("continue", "pause", "rollback"),
-    "delay": shape.meaningless("the next instance is replaced as soon as the one before is well"),
-    "monitor": shape.meaningless("a new instance is waited for until its health check, or `settle`, calls it well"),
-    "max_failure_ratio": shape.meaningless("the first that does not become well counts"),
+    "order": shape.choice("stop-first", "start-first"),
+    "failure_action": shape.choice("rollback", "pause", "continue"),
+    "monitor": shape.seconds,
+    "delay": shape.meaningless("the next instances are replaced when these are well"),
+    "max_failure_ratio": shape.unsupported("the first that does not become well is a failure"),
 }
 
 
@@ -46,21 +47,12 @@ deploy = shape.fields(
         "resources": shape.fields({"limits": shape.fields(_LIMITS), "reservations": shape.fields(_RESERVATIONS)}),
         "restart_policy": shape.fields(_POLICY),
         "update_config": shape.fields(_UPDATE),
-        "rollback_config": shape.meaningless("what was there before an update runs again at once"),
+        "rollback_config": shape.meaningless("what was there before an update serves again at once"),
         "placement": shape.meaningless(_ONE_MACHINE),
         "labels": shape.meaningless("they are for a service of a cluster; `labels` are for its containers"),
         "endpoint_mode": shape.meaningless(_ONE_MACHINE),
     }
 )
-
-
-def update(found: dict[str, Any]) -> dict[str, Any]:
-    """The option `update` of `container` for an update_config; what it does not say is what `container` does."""
-    said = found.get("update_config", {})
-    made = {"order": said.get("order"), "on_failure": said.get("failure_action")}
-    if "parallelism" in said:
-        made["at_a_time"] = said["parallelism"] or ALL
-    return {name: value for name, value in made.items() if value is not None}
 
 
 def restart(found: dict[str, Any]) -> str | None:
@@ -72,3 +64,12 @@ def restart(found: dict[str, Any]) -> str | None:
     if "max_attempts" in policy and name == "on-failure":
         return f"{name}:{policy['max_attempts']}"
     return name
+
+
+def update(found: dict[str, Any], replicas: int | None) -> dict[str, Any] | None:
+    """The option `update` of `container`."""
+    said = found.get("update_config", {})
+    made = {"order": said.get("order"), "on_failure": said.get("failure_action")}
+    if "parallelism" in said:
+        made["at_a_time"] = said["parallelism"] or replicas or 1  # 0: all of them
+    return {name: value for name, value in made.items() if value is not None} or None

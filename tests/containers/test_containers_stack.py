@@ -104,6 +104,8 @@ def test_a_stack_converges_and_one_field_is_one_service(site, app, folder):
     assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "second\n"
     sent = site.host.exec(["ls", "/etc/shepherd/stacks/blog"]).stdout.split()
     assert {name.rpartition("-")[0] for name in sent} == {"html", "motd"}
+    site.good([{"container": {"name": "blog-web", "state": "rolled_back"}}], host=ONE)
+    assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
 
 
 def test_what_is_no_longer_declared_is_told_and_pruned_and_nothing_else(site, app, folder):
