@@ -9,7 +9,7 @@ import os
 from shepherd.runtime.bundle import state
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux.netlink import Netlink
-from shepherd.runtime.network import attach, bridge, forwarding, hosts, networks, publish, records, release
+from shepherd.runtime.network import attach, bridge, forwarding, front, hosts, networks, publish, records, release
 from shepherd.runtime.network.ports import Port, parse_ports
 
 
@@ -128,6 +128,8 @@ def _move_ports(kept, record, left):
     except RuntimeFailure:
         record["ports"] = []  # somebody was quicker: they are closed, until its next start
     kept.save_container(record)
+    if record.get("front") and not left:
+        front.apply(kept, record["front"])  # others go on without it
 
 
 def _tell(kept, record, network):

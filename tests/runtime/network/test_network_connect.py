@@ -107,6 +107,21 @@ def test_a_running_container_comes_to_a_network_and_leaves_one(host, run):
     assert run("network", "prune", "-f").split()[2:] == ["back", "front", "third"], "nobody is on them"
 
 
+def test_ports_that_are_shared_go_with_the_network_and_come_back(host, run):
+    run("network", "create", "front")
+    run("network", "create", "--internal", "back")
+    for name in ("one", "two"):
+        run("run", "-d", "--name", name, "--network", "front", "--front", "both", "-p", "127.0.0.1:8080:80", *SERVE)
+    run("network", "connect", "back", "one")
+    run("network", "disconnect", "front", "one")
+    for _turn in range(4):
+        assert fetched(host, 8080) == b"seed\n", "the other one serves all of them"
+    run("rm", "-f", "two")
+    assert fetched(host, 8080) == b""
+    run("network", "connect", "front", "one")
+    assert fetched(host, 8080) == b"seed\n"
+
+
 def test_a_container_that_does_not_run_is_connected_at_its_start(host, run):
     for name in ("one", "two"):
         run("network", "create", name)
