@@ -38,10 +38,11 @@ def create(folders, request: Request, image):
         host["NetworkMode"] = "container:" + records.find(folders, host["NetworkMode"].partition(":")[2]).id
     elif host.get("PublishAllPorts") and host["NetworkMode"] not in ("none", "host"):
         request.networking["ports"] = request.networking.get("ports", []) + list(config["ExposedPorts"])
-    name = records.check_name(request.name) if request.name else _new_name(folders)
+    if request.name:
+        records.check_name(request.name)
     declared = {
         "Id": identity,
-        "Name": name,
+        "Name": request.name,
         "Created": clock.stamp(),
         "Image": str(image.id),
         "Manifest": str(image.manifest_descriptor.digest),
@@ -63,6 +64,8 @@ def create(folders, request: Request, image):
             declared["Secrets"] = secrets.keep(beside, request.secrets)
         own_files.write(declared, beside)
         with folders.lock():
+            # one that nobody chose is looked for now: before, another container could have been given the same
+            name = declared["Name"] = request.name or _new_name(folders)
             declared["Mounts"] = _mounts(folders, request, config)
             made.folder = beside
             _save(made, host)

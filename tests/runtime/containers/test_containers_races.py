@@ -40,6 +40,7 @@ def in_child(work: Callable[[], object]) -> int:
     """The pid of a process that does it: its exit code says whether it did."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(100)  # whoever waits for it is not to wait for ever
         code = 1
         try:
             work()
@@ -136,10 +137,10 @@ def left(runtime: Runtime, tmp_path: Path) -> Callable[[], Folders]:
 @pytest.mark.parametrize("first", ["sweep", "removal"])
 def test_a_sweep_beside_each_step_of_another(runtime: Runtime, left: Callable[[], Folders], first: str) -> None:
     """A monitor that removes its own container (--rm), or a sweep; and `rm` of another container sweeps, too."""
-    step = 0
+    step = -1
     more = True
     while more:
-        step += 1
+        step += 2
         folders = left()
         if first == "sweep":
             (one,) = record.ids(folders)
@@ -164,16 +165,14 @@ def test_a_sweep_beside_each_step_of_another(runtime: Runtime, left: Callable[[]
 
 def held_after_its_pin(runtime: Runtime, told: int, go: int) -> None:
     """`create`, which stops between the pin of its image and the rename by which the container appears."""
-    pinned = False
+    held = False
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal pinned
-        if pinned and event in STEPS:
-            pinned = False
+        nonlocal held
+        if not held and event == "open" and str(arguments[0]).endswith("/hostname"):
+            held = True
             os.write(told, b"pinned")
             os.read(go, 1)
-        elif event == "os.rename" and "/pins/" in str(arguments[1]):
-            pinned = True
 
     for name in os.listdir("/proc/self/fd"):  # a lock that was held where we were forked is not to be ours
         if int(name) > 2 and int(name) not in (told, go):
@@ -182,17 +181,17 @@ def held_after_its_pin(runtime: Runtime, told: int, go: int) -> None:
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()  # what they wrote to is closed
     os.environ.update(runtime.environment)
     sys.addaudithook(hook)
-    assert main(["create", "--network", "none", "box:1", "true"]) == 0
-    os.write(told, b"made")
+    code = main(["create", "--network", "none", "box:1", "true"])
+    os.write(told, b"made" if code == 0 else sys.stderr.getvalue().encode())
 
 
 def test_a_sweep_takes_no_pin_of_a_container_that_is_just_made(runtime: Runtime) -> None:
     folders = Folders(str(runtime.root), str(runtime.state))
     folders.make()
-    step = 0
+    step = -1
     more = True
     while more:
-        step += 1
+        step += 2
         reader, told = os.pipe()
         go, writer = os.pipe()
 
@@ -211,6 +210,28 @@ def test_a_sweep_takes_no_pin_of_a_container_that_is_just_made(runtime: Runtime)
             assert os.path.exists(runtime.root / "pins" / one.id), step
             removal.remove(one)
     assert step > 5
+
+
+def test_two_that_nobody_named_take_two_names(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chance gives both the same one; the first is held between its pin and its appearance, and the second comes by."""
+    plain = os.urandom
+    monkeypatch.setattr(os, "urandom", lambda size: bytes(size) if size == 4 else plain(size))
+    reader, told = os.pipe()
+    go, writer = os.pipe()
+    first = in_child(lambda: held_after_its_pin(runtime, told, go))
+    assert os.read(reader, 6) == b"pinned"
+
+    def second() -> None:
+        os.environ.update(runtime.environment)
+        assert main(["create", "--network", "none", "box:1", "true"]) == 0
+
+    assert code_of(in_child(second)) == 0
+    os.write(writer, b"x")
+    assert code_of(first) == 0
+    assert os.read(reader, 1000) == b"made"
+    assert len(set(runtime.do("ps", "-a", "--format", "{{.Names}}").split())) == 2
+    for end in (reader, told, go, writer):
+        os.close(end)
 
 
 LATE = """
