@@ -232,9 +232,9 @@ class Changes:
 
 
 def is_fronted(runtime, declared):
-    """Whether instances of this declaration can share ports: not on the machine's network, nor where it translates."""
+    """Whether instances of this declaration can share ports: not on another's network, nor where they are translated."""
     networks = declared.get("networks") or ["bridge"]
-    if set(networks) & {"none", "host"}:
+    if any(name in ("none", "host") or name.startswith("container:") for name in networks):
         return False
     records = [runtime.network(name) for name in networks]
     return not any(one and (one.get("options") or {}).get("shepherd.publish") == "nat" for one in records)

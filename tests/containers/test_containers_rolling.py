@@ -26,7 +26,7 @@ def web(version: str = "1", **options: Any) -> dict[str, Any]:
         "show_env": ["VERSION"],
         "volumes": [images.PYTHON],
         "ports": ["0.0.0.0:8098:8080"],
-        "health": {"http": ":8080/healthz", "interval": "100ms", "retries": 30},
+        "health": {"http": ":8080/healthz", "interval": "200ms", "retries": 15},
         "stop_timeout": 0,
         "update": {"drain": "20s"},
     }
