@@ -232,7 +232,7 @@ class Changes:
 
 
 def is_fronted(runtime, declared):
-    """Whether its instances can share ports: not on another's network, nor where they are translated."""
+    """Whether instances of this declaration can share ports: not on another's network, nor where it translates."""
     networks = declared.get("networks") or ["bridge"]
     if any(name in ("none", "host") or name.startswith("container:") for name in networks):
         return False

@@ -214,6 +214,7 @@ def test_a_play_killed_while_it_replaces_leaves_something_that_the_next_one_conv
         process.wait()
     site.good([changed], host=ONE)
     assert site.good([changed], host=ONE).changed == set()
-    assert site.runtime("ps", "-a", "--format", "{{.Names}} {{.State}}").split() == ["shop", "running"]
+    left = sorted(site.runtime("ps", "-a", "--format", "{{.Names}} {{.State}}").splitlines())
+    assert left == ["shop running", "shop.previous created"]
     assert site.runtime("exec", "shop", "sh", "-c", "echo $A") == "2\n"
-    assert site.runtime("ps", "-aq").count("\n") == 1
+    assert site.runtime("ps", "-aq").count("\n") == 2
