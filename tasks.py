@@ -25,7 +25,7 @@ def check(c: Context) -> None:
 @task(help={"args": "more words for pytest, such as -k name"})
 def test(c: Context, args: str = "") -> None:
     """The whole suite."""
-    c.run(f"python -m pytest -n 2 --dist loadgroup {args}")
+    c.run(f"python -m pytest -n 3 --dist loadgroup {args}")
 
 
 @task(help={"args": "words for tests/bench/bench.py, such as --hosts 1 --only play"})

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from shepherd.lab.session import LabHost, LabSession
 
 
+# everything but the runtime, whose installation takes longer than most tests
+CLEAR = """
+command -v shepherd-runtime >/dev/null || exit 0
+clear() { remove=$1; shift; found=$("$@"); [ -z "$found" ] || shepherd-runtime $remove $found >/dev/null; }
+clear "rm -fv" shepherd-runtime ps -aq
+clear "volume rm" shepherd-runtime volume ls -q
+clear "network rm" sh -c "shepherd-runtime network ls --format '{{.Name}}' | grep -vxE 'bridge|host|none'"
+clear "rmi -f" shepherd-runtime images -q
+"""
+
+
 @dataclass
 class Played:
     """What became of a play. `tasks` are the results by the name of their task and host."""
@@ -102,31 +113,46 @@ class Site:
 
 @pytest.fixture
 def site(lab: LabSession, tmp_path: Path) -> Iterator[Site]:
-    yield from _site(lab.hosts[:2], tmp_path)
+    yield from _site(lab.hosts[:2], tmp_path, keep_runtime=True)
 
 
 @pytest.fixture
 def wide_site(lab: LabSession, tmp_path: Path) -> Iterator[Site]:
     """All hosts of a lab of three."""
-    yield from _site(lab.hosts[:3], tmp_path)
+    yield from _site(lab.hosts[:3], tmp_path, keep_runtime=True)
 
 
 @pytest.fixture(scope="module")
 def shared_site(lab: LabSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """For tests that only look: what one of them needs is there for all of a file."""
-    yield from _site(lab.hosts[:3], tmp_path_factory.mktemp("site"))
+    hosts, folder = lab.hosts[:3], tmp_path_factory.mktemp("site")
+    _nothing_left(Site(hosts, folder))
+    yield from _site(hosts, folder)
 
 
-def _site(hosts: list[LabHost], folder: Path) -> Iterator[Site]:
+def _site(hosts: list[LabHost], folder: Path, *, keep_runtime: bool = False) -> Iterator[Site]:
     if not images.BUSYBOX.exists():
         pytest.skip("busybox is not installed")
     found = Site(hosts, folder)
     try:
         yield found
     finally:
-        end = [{"container_runtime": {"state": "absent", "force": True, "purge": True}}]
-        ended = found.play(end)
-        assert ended.code == 0, ended.text
+        if keep_runtime:
+            for host in hosts:
+                host.exec(["sh", "-c", CLEAR])
+        else:
+            _nothing_left(found)
+
+
+def _nothing_left(site: Site) -> None:
+    ended = site.play([{"container_runtime": {"state": "absent", "force": True, "purge": True}}])
+    assert ended.code == 0, ended.text
+
+
+@pytest.fixture
+def bare(site: Site) -> None:
+    """Hosts on which the runtime is not there either."""
+    _nothing_left(site)
 
 
 @pytest.fixture

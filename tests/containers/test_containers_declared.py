@@ -36,7 +36,7 @@ def everything() -> list[dict[str, Any]]:
     ]
 
 
-def test_a_second_play_changes_nothing_and_check_mode_says_what_the_first_will_do(site, app):
+def test_a_second_play_changes_nothing_and_check_mode_says_what_the_first_will_do(bare, site, app):
     tasks = [app, *everything()]
     names = {"container_image", "container_network", "container_volume", "container"}
     for installed in (False, True):
@@ -215,7 +215,7 @@ def test_containers_that_no_play_declared_are_not_touched(site, app):
     assert sorted(site.runtime("ps", "--format", "{{.Names}}").split()) == ["shop", "shop-2"]
 
 
-def test_everything_is_gone_after_absent(site, app):
+def test_everything_is_gone_after_absent(bare, site, app):
     tasks = [app, *everything()]
     site.good(tasks, host=ONE)
     refused = site.play([{"container_runtime": {"state": "absent"}}], host=ONE)

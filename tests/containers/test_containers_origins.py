@@ -68,7 +68,7 @@ def test_a_build_host_builds_once_and_the_image_goes_to_the_others(wide_site, fo
         assert sorted(site.runtime("images", "-a", "--format", "{{.Repository}}", host=host).split()) == names
 
 
-def test_what_a_build_host_cannot_do_is_told_with_what_it_said(wide_site, folder):
+def test_what_a_build_host_cannot_do_is_told_with_what_it_said(bare, wide_site, folder):
     (folder / "Containerfile").write_text(FILE.format(word="x") + "RUN echo no such luck >&2; exit 3\n")
     failed = wide_site.play(built(), host=ONE)
     assert failed.code == 2

@@ -67,7 +67,7 @@ def names(site) -> dict[str, str]:
     return {name: identity for name, identity in map(str.split, lines) if not name.endswith(".previous")}
 
 
-def test_a_stack_converges_and_one_field_is_one_service(site, app, folder):
+def test_a_stack_converges_and_one_field_is_one_service(bare, site, app, folder):
     tasks, before = [app, stack()], site.state()
     said = site.good(tasks, "--check", "--diff", host=ONE).result("container_stack")
     assert site.state() == before

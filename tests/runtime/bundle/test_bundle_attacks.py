@@ -369,7 +369,7 @@ def test_two_containers_one_swaps_what_the_other_mounts(bundle, canary, tmp_path
     bundle.mount("/shared/d/etc", str(tmp_path / "payload"), "bind")
     before = Path("/proc/self/mountinfo").read_text()
     try:
-        for _ in range(150):
+        for _ in range(80):
             bundle.shell("true")
     finally:
         swapper.kill()
