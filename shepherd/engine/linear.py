@@ -152,7 +152,7 @@ class Batch:
             counts["skipped"] += 1
         else:
             # an include counts once for each file or role that could be read
-            counts["ok"] += not any("_include" in ran.result for ran in outcome.items)
+            counts["ok"] += outcome.ignored or not any("_include" in ran.result for ran in outcome.items)
             counts["changed"] += bool(outcome.result.get("changed"))
         counts["ignored"] += outcome.ignored
         for each in sharing:

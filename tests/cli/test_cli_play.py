@@ -70,6 +70,20 @@ def test_an_error_in_a_template_ends_the_loop(folder: Path) -> None:
     assert ((folder / "a").exists(), (folder / "c").exists()) == (True, False)
 
 
+def test_an_include_that_failed_in_part_and_is_ignored_counts_as_ok(folder: Path) -> None:
+    """As ansible-core counts: its answer once, whatever of it could be read."""
+    (folder / "there.yml").write_text("- debug: {msg: not read}\n")
+    (folder / "play.yml").write_text(
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n"
+        '    - {include_tasks: "{{ vars[item] }}.yml", loop: [known, unknown], vars: {known: there}, '
+        "ignore_errors: true}\n"
+        "    - debug: {msg: end}\n"
+    )
+    (recap,) = _events(_play(folder, "--output", "json"), "Recap")
+    counts = recap["hosts"]["localhost"]
+    assert (counts["ok"], counts["ignored"], counts["failed"]) == (2, 1, 0)
+
+
 def test_a_question_without_a_terminal_is_null_and_said(folder: Path) -> None:
     (folder / "play.yml").write_text(
         "- hosts: h1\n  gather_facts: false\n  vars_prompt: [{name: drink}]\n"
