@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -20,9 +21,9 @@ def traces(name: str, bridges: set[str] = frozenset()) -> list[str]:
     found = [
         f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if f"shepherd-lab/{name}" in line
     ]
-    for link in os.listdir("/sys/class/net"):
-        if link.split("-")[0] in bridges:
-            found.append(f"interface {link}")
+    links = [link for link in os.listdir("/sys/class/net") if link.split("-")[0] in bridges]
+    elsewhere = claimed()  # a bridge that is gone leaves its name to the next lab, beside this test
+    found += [f"interface {link}" for link in links if link.split("-")[0] not in elsewhere]
     found += [f"file {path}" for path in Path("/run").glob(f"shepherd-lab/{name}*")]
     # a walk takes it that groups of others go away meanwhile
     for folder, _folders, _files in os.walk("/sys/fs/cgroup"):
@@ -47,6 +48,15 @@ def bridges(name: str) -> set[str]:
     """The interfaces on which the lab's addresses are, by its state."""
     state = json.loads(Path(f"/run/shepherd-lab/{name}/state.json").read_text())
     return {state["bridge"]} - {""}
+
+
+def claimed() -> set[str]:
+    """The bridges of all labs that are up: a lab writes its state before it makes its bridge."""
+    found = set()
+    for state in Path("/run/shepherd-lab").glob("*/state.json"):
+        with contextlib.suppress(OSError, ValueError):  # it comes or goes at this moment
+            found.add(json.loads(state.read_text())["bridge"])
+    return found
 
 
 def alive(pid: int) -> bool:

@@ -1,5 +1,7 @@
 """Modules that change accounts and services, away from this machine's: in a mount namespace with an /etc of its own.
 
+It has processes of its own too: usermod refuses to change a user whose number any process that it sees runs under.
+
 The far end of the link is started through a script that enters the namespace first; it is gone when the link closes.
 Steps are played in order, and what ansible-core 2.18 answered to the same steps is kept in recorded/<name>.json. With
 SHEPHERD_ORACLE set it is asked again, in a namespace of its own; SHEPHERD_RECORD=1 writes what it answers.
@@ -35,8 +37,9 @@ chmod 640 "$1/root/etc/shadow"
 mount --bind "$1/root/etc" /etc
 mount -t tmpfs -o mode=755 tmpfs /home
 mount --bind "$1/root/mail" /var/mail
+mount -t proc proc /proc
 shift
-exec "$@"
+"$@"
 """
 ETC = {
     "passwd": """\
@@ -64,7 +67,8 @@ def _script(folder, python, etc):
         path.chmod(0o755 if content.startswith("#!") else 0o644)
     (folder / "enter").write_text(ENTER)
     script = folder / "python"
-    script.write_text(f'#!/bin/sh\nexec unshare --mount /bin/sh {folder}/enter {folder} {python} "$@"\n')
+    enter = f"unshare --mount --pid --fork --kill-child /bin/sh {folder}/enter {folder} {python}"
+    script.write_text(f'#!/bin/sh\nexec {enter} "$@"\n')
     script.chmod(0o755)
     return str(script)
 
