@@ -117,7 +117,7 @@ class Clients:
             height, width = rest.split()
             self._monitor.resize(int(height), int(width))
         elif verb == b"u":
-            self._monitor._refresh()
+            self._monitor.refresh()
         elif verb == b"s":
             number, grace = rest.split()
             self._monitor.stop(None if number == b"-" else int(number), None if grace == b"-" else int(grace))

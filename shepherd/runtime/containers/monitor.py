@@ -335,7 +335,7 @@ class Monitor:
 
     def _decide(self, code, lasted):
         """Start it again after a while, or not."""
-        self._refresh()
+        self.refresh()
         stopped = self._stopping or self.record.stopped
         if not policy.again(self.record.host.get("RestartPolicy") or {}, code, stopped, self.state["RestartCount"]):
             self._save()
@@ -407,11 +407,14 @@ class Monitor:
         except ProcessLookupError:
             pass  # we are about to hear of it
 
-    def _refresh(self):
-        """`update` and `rename` may have changed what is declared."""
+    def refresh(self) -> None:
+        """`update`, `rename` and `network connect` may have changed what is declared."""
         found = record.read(self.record.folders, self.record.id)
-        if found is not None:
-            self.record = found
+        if found is None:
+            return
+        before, self.record = self.record.config.get("Networking"), found
+        if found.config.get("Networking") != before and (self._init or self._adopted) is not None:
+            self._watch_ports(None)  # a process that serves them may be there now, or another
 
     def _save(self):
         try:
@@ -517,7 +520,7 @@ class Monitor:
         if self.record.is_attached and serving != []:
             from shepherd.runtime.containers.published import Published
 
-            self._ports = Published(self)
+            self._ports = self._ports or Published(self)
             if serving is None:
                 self._ports.look()
             else:
