@@ -142,14 +142,6 @@ class _Creation:
             stage.close_others(kept, request.preserved)
             self.process.prepare()
 
-        try:
-            offsets = config["linux"].get("timeOffsets")
-            child, direct = stage.fork(new - {"cgroup"}, self.joined, self.theirs, prepare, init.main, offsets)
-        finally:
-            os.close(lock)
-        self.theirs.close()
-        self.pid = child if direct else self._converse(child)
-        # from here on it builds its root, and we do the rest beside it
         record = {
             "ociVersion": state.VERSION,
             "id": request.name,
@@ -157,17 +149,32 @@ class _Creation:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "owner": os.geteuid(),
             "group": self.group.path,
-            "pid": self.pid,
-            "began": state.start_time(self.pid),
             "config": config,
         }
         if self.group.unit:
             record["unit"] = self.group.unit
         container = self.container = self.claim.publish(record)
-        self._make_group()
+        cradle = self._grouping(self._make_cradle)
+        try:
+            offsets = config["linux"].get("timeOffsets")
+            child, direct, born = stage.fork(
+                new - {"cgroup"}, self.joined, self.theirs, prepare, init.main, offsets, cradle
+            )
+        finally:
+            os.close(lock)
+            if cradle is not None:
+                os.close(cradle)
+        self.theirs.close()
+        self.pid = child if direct else self._converse(child)
+        # from here on it builds its root, and we do the rest beside it
+        record.update(pid=self.pid, began=state.start_time(self.pid))
+        container.save()
+        doors = self._grouping(self._open_group, born) or []
         said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
         hooked = bool(config.get("hooks"))
-        self.ours.say(b"grouped")
+        self.ours.say(b"grouped", doors)
+        for door in doors:
+            os.close(door)
         if not hooked:  # nothing happens in between: it need not wait
             self.ours.say(b"go" + said.encode("ascii"))
         self._expect(b"ready")
@@ -223,19 +230,29 @@ class _Creation:
         if self.ours.hear():
             raise RuntimeFailure("the container's process said something it should not")
 
-    def _make_group(self):
-        resources = self.config["linux"].get("resources") or {}
+    def _grouping(self, step, *arguments):
+        """The result of a step in making the group; None where it fails for an ordinary user who asks for none."""
+        try:
+            return step(*arguments)
+        except OSError as error:
+            linux = self.config["linux"]
+            if os.geteuid() != 0 and not (linux.get("resources") or linux.get("cgroupsPath")):
+                return None  # there is no group to make one in
+            raise RuntimeFailure("cannot make the control group /%s: %s" % (self.group.path, error.strerror)) from None
+
+    def _make_cradle(self):
+        """The part of it that the container's process is to be born in."""
         self.group.check_free()
         self.grouped = True
-        try:
-            self.group.enter(self.pid, resources)
-            owner = groups.owner(self.config)
-            if owner is not None:
-                self.group.give(owner)
-        except OSError as error:
-            if os.geteuid() != 0 and not resources and not self.config["linux"].get("cgroupsPath"):
-                return  # an ordinary user, who has no group to make one in
-            raise RuntimeFailure("cannot make the control group /%s: %s" % (self.group.path, error.strerror)) from None
+        return self.group.make_cradle()
+
+    def _open_group(self, born):
+        """The whole of it, with its limits: the doors by which the container's process enters."""
+        doors = self.group.enter(self.pid, self.config["linux"].get("resources") or {}, born)
+        owner = groups.owner(self.config)
+        if owner is not None:
+            self.group.give(owner)
+        return doors
 
     def _open_trees(self):
         """Bind mounts whose source has to be opened by us: with mapped owners, or from inside a user namespace."""

@@ -52,8 +52,6 @@ class Rootfs:
                 self._mount(number, mount)
                 if self._groups and number + 1 < len(table):
                     self.mount_groups()
-            # the grace period that the move waits for ends sooner where processors are seen to do something else
-            os.sched_yield()
         if not any(mount["destination"].rstrip("/") == "/dev" and _is_bind(mount) for mount in table):
             self._make_default_devices()
         for number, device in enumerate(linux.get("devices") or []):
