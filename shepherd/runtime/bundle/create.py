@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state
+from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state, trees
 from shepherd.runtime.bundle.config import namespaces
 from shepherd.runtime.bundle.init import Init
 from shepherd.runtime.bundle.process import Process
@@ -278,7 +278,7 @@ class _Creation:
 
                         made[key] = users.namespace(*ranges)
                     descriptor = made[key]
-                tree = rootfs.clone_source(mount, chosen, descriptor)
+                tree = trees.clone_source(mount, chosen, descriptor)
             except OSError as error:
                 raise RuntimeFailure(
                     "/mounts/%d: cannot mount %s%s: %s"
