@@ -52,8 +52,8 @@ class Flow:
             for _ in range(_ROUNDS):
                 if self.ended:
                     break
-                if self.farewell and self.answers:
-                    self._say_farewell()
+                if self.farewell and self.answers and self._say_farewell():
+                    continue
                 if not (self._splice() if self._much else self._copy()):
                     return False
         except BlockingIOError:
@@ -108,20 +108,25 @@ class Flow:
         self.other.answers = True
 
     def _say_farewell(self):
-        """Put `Connection: close` behind the first line of an answer that begins here, before its other fields."""
+        """Put `Connection: close` behind the first line of an answer that begins here, before its other fields.
+
+        Whether anything has been passed on.
+        """
         data = self.source.recv(_HEAD, socket.MSG_PEEK)
         end = data.find(b"\r\n") + 2
         status = data[len(_ANSWER) : len(_ANSWER) + 3]
         if not data.startswith(_ANSWER) or end < 2 or not status.isdigit():
-            return
+            return False
         if status.startswith(b"1"):  # an interim answer (RFC 9110, section 15.2): the one that counts comes after it
             end = data.find(b"\r\n\r\n") + 4
             self.farewell = status != b"101"  # from there it is another protocol
-            if end >= 4 and self.farewell:
-                self._send(self.source.recv(end))
-            return
+            if end < 4 or not self.farewell:
+                return False
+            self._send(self.source.recv(end))
+            return True
         self._came()
         self._send(self.source.recv(end) + _CLOSE)
+        return True
 
     def close(self):
         """Let go of the pipe."""
