@@ -135,6 +135,10 @@ class _Creation:
         self.sockets += [one for one in (listener,) if one]
         self.ours, self.theirs = stage.channel()
         init = Init(request, self.process, files, self.theirs, lock, listener, console, notify)
+        late = {"cgroup"}
+        if "network" in new and stage.is_direct(new, self.joined):
+            late.add("network")  # what takes longest is made by us, while the process begins with the rest
+            init.takes_network = True
         kept = {self.theirs.fileno(), lock, *self.joined.values(), *self.trees.values()}
         kept.update(one.fileno() for one in (listener, console, notify) if one)
 
@@ -157,9 +161,7 @@ class _Creation:
         cradle = self._grouping(self._make_cradle)
         try:
             offsets = config["linux"].get("timeOffsets")
-            child, direct, born = stage.fork(
-                new - {"cgroup"}, self.joined, self.theirs, prepare, init.main, offsets, cradle
-            )
+            child, direct, born = stage.fork(new - late, self.joined, self.theirs, prepare, init.main, offsets, cradle)
         finally:
             os.close(lock)
             if cradle is not None:
@@ -167,14 +169,14 @@ class _Creation:
         self.theirs.close()
         self.pid = child if direct else self._converse(child)
         # from here on it builds its root, and we do the rest beside it
+        if init.takes_network:
+            self._say(b"network", [stage.make_namespace("network")])
         record.update(pid=self.pid, began=state.start_time(self.pid))
         container.save()
         doors = self._grouping(self._open_group, born) or []
         said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
         hooked = bool(config.get("hooks"))
-        self.ours.say(b"grouped", doors)
-        for door in doors:
-            os.close(door)
+        self._say(b"grouped", doors)
         if not hooked:  # nothing happens in between: it need not wait
             self.ours.say(b"go" + said.encode("ascii"))
         self._expect(b"ready")
@@ -192,6 +194,12 @@ class _Creation:
         if start:
             self._started()
         return container
+
+    def _say(self, word, descriptors):
+        """And hand them over."""
+        self.ours.say(word, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _converse(self, child):
         """With the stage, until it says which process is the container's: its pid."""

@@ -32,6 +32,7 @@ class Init:
             from shepherd.runtime.bundle import terminal
 
             self._terminal = terminal
+        self.takes_network = False  # from the runtime: it makes no network of its own
         self.state = b""
         self._grouped = False
 
@@ -40,6 +41,8 @@ class Init:
         os.umask(0o022)
         self.process.open_label()
         self._name()
+        if self.takes_network:
+            self._take_network()
         self._set_parameters()
         self.rootfs.build(self._join_group)
         slave = self._make_terminal() if self.config["process"].get("terminal") else None
@@ -82,6 +85,12 @@ class Init:
             self._grouped = True
             if "cgroup" in self.rootfs.own:
                 syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+
+    def _take_network(self):
+        received = []
+        self._awaited(b"network", received)
+        syscalls.setns(received[0], syscalls.CLONE_NEWNET)
+        os.close(received[0])
 
     def _awaited(self, word, doors=None):
         data = self.ends.hear(doors)

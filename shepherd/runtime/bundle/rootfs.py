@@ -16,6 +16,7 @@ from shepherd.runtime.linux import mounts, paths, syscalls, user_namespace
 from shepherd.runtime.linux.paths import shown
 
 _PROPAGATION = dict(options.PROPAGATION, **{"": syscalls.MS_SLAVE | syscalls.MS_REC})
+_NOTHING_SHARED = (syscalls.MS_SLAVE | syscalls.MS_REC, syscalls.MS_PRIVATE | syscalls.MS_REC)
 # file systems that show the kernel: a container that could choose where they go would choose what we write into
 _EXACT = ("proc", "sysfs")
 
@@ -126,7 +127,8 @@ class Rootfs:
     def _open_root(self, propagation):
         first = _PROPAGATION[propagation.replace("unbindable", "private")]  # it is bound once, below
         syscalls.mount(None, "/", None, first)
-        _make_parent_private(self.path)
+        if first not in _NOTHING_SHARED:
+            _make_parent_private(self.path)
         syscalls.mount(self.path, self.path, None, syscalls.MS_BIND | syscalls.MS_REC)
         self.root = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 

@@ -239,6 +239,25 @@ class _BornIn:
     _child = None
 
 
+def is_direct(new: set, joined: dict) -> bool:
+    """Whether there is no stage between the runtime and the container's process."""
+    return not {"user", "time"} & (set(joined) | new) and not user_namespace.of_user()
+
+
+def make_namespace(kind: str) -> int:
+    """A new namespace of a kind as a descriptor; this thread stays in its own. Raises OSError."""
+    path = "/proc/thread-self/ns/" + FILES[kind]
+    home = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.unshare(KINDS[kind])
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            syscalls.setns(home, KINDS[kind])
+    finally:
+        os.close(home)
+
+
 def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None, cradle=None) -> tuple:
     """Start the container's process: (pid, whether it is that process and not its stage, whether born in `cradle`).
 
@@ -247,7 +266,7 @@ def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None, cra
     an ordinary user, who would not get back into the machine's process namespace. `cradle` is the descriptor of a
     control group of version 2 that it should be born in, where the kernel can.
     """
-    direct = not {"user", "time"} & (set(joined) | new) and not user_namespace.of_user()
+    direct = is_direct(new, joined)
     hidden = "user" not in new  # its maps can be written, by an ordinary user, only while it can be looked into
     if hidden:
         with _Hidden():

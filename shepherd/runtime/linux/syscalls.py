@@ -10,7 +10,7 @@ import errno
 import os
 
 from shepherd.runtime.linux import foreign
-from shepherd.runtime.linux.foreign import c_int, c_long, c_uint, c_ulong, c_ulonglong
+from shepherd.runtime.linux.foreign import c_char_p, c_int, c_long, c_uint, c_ulong, c_ulonglong, typed
 
 CLONE_PARENT = 0x00008000
 _CLONE_INTO_CGROUP = 0x200000000
@@ -98,6 +98,13 @@ _MOUNT_SETATTR, _CLONE3 = 442, 435
 
 _MACHINE = os.uname().machine
 _libc = foreign.libc
+# those that each container makes dozens of
+_mount = typed("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_prctl = typed("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_openat2 = typed("syscall", c_long, c_int, c_char_p, c_char_p, c_ulong)
+_open_tree = typed("syscall", c_long, c_int, c_char_p, c_uint)
+_move_mount = typed("syscall", c_long, c_int, c_char_p, c_int, c_char_p, c_uint)
+_mount_setattr = typed("syscall", c_long, c_int, c_char_p, c_uint, c_char_p, c_ulong)
 
 
 def _checked(result, *names):
@@ -121,7 +128,7 @@ def unshare(flags: int) -> None:
 
 def mount(source, target, kind=None, flags: int = 0, data=None) -> None:
     """Mount `source` at `target`; `data` are the file system's own options, comma separated."""
-    result = _libc.mount(_text(source), _text(target), _text(kind), c_ulong(flags), _text(data))
+    result = _mount(_text(source), _text(target), _text(kind), flags, _text(data))
     _checked(result, source or kind, target)
 
 
@@ -138,8 +145,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
 def drop_capability(number: int) -> None:
     """Take a capability (<linux/capability.h>) from all that this process will ever execute (PR_CAPBSET_DROP)."""
-    zero = c_ulong(0)
-    _checked(_libc.prctl(c_int(PR_CAPBSET_DROP), c_ulong(number), zero, zero, zero))
+    _checked(_prctl(PR_CAPBSET_DROP, number, 0, 0, 0))
 
 
 def _call(number, *arguments):
@@ -218,8 +224,7 @@ def syncfs(fd: int) -> None:
 
 def prctl(option: int, value: int, second: int = 0) -> None:
     """prctl(2) with one argument or two."""
-    zero = c_ulong(0)
-    _checked(_libc.prctl(c_int(option), c_ulong(value), c_ulong(second), zero, zero))
+    _checked(_prctl(option, value, second, 0, 0))
 
 
 def capset(header: bytes, data: bytes) -> None:
@@ -252,23 +257,23 @@ def memfd_create(name: str, flags: int) -> int:
 def openat2(folder: int, path, flags: int, mode: int = 0, resolve: int = 0) -> int:
     """An open file whose path was resolved under the rules of RESOLVE_* flags; closed on execve."""
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, resolve)
-    return _checked(_call(_OPENAT2, folder, _text(path), how, len(how)), path)
+    return _checked(_openat2(_OPENAT2, folder, _text(path), how, len(how)), path)
 
 
 def open_tree(folder: int, path, flags: int) -> int:
     """A mount by descriptor; with OPEN_TREE_CLONE a copy that is attached nowhere yet."""
-    return _checked(_call(_OPEN_TREE, folder, _text(path), flags | os.O_CLOEXEC), path)
+    return _checked(_open_tree(_OPEN_TREE, folder, _text(path), flags | os.O_CLOEXEC), path)
 
 
 def move_mount(tree: int, target: int) -> None:
     """Attach the mount of one descriptor on the file or folder of another."""
-    _checked(_call(_MOVE_MOUNT, tree, b"", target, b"", 0x4 | 0x40))  # MOVE_MOUNT_{F,T}_EMPTY_PATH
+    _checked(_move_mount(_MOVE_MOUNT, tree, b"", target, b"", 0x4 | 0x40))  # MOVE_MOUNT_{F,T}_EMPTY_PATH
 
 
 def mount_setattr(tree: int, add: int, clear: int = 0, propagation: int = 0, users: int = 0, flags: int = 0) -> None:
     """Change MOUNT_ATTR_* of a mount (all below it too with AT_RECURSIVE), its propagation, or map its owners."""
     attributes = struct.pack("=QQQQ", add, clear, propagation, users)
-    _checked(_call(_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | flags, attributes, len(attributes)))
+    _checked(_mount_setattr(_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | flags, attributes, len(attributes)))
 
 
 def close_range(first: int, last: int) -> None:
