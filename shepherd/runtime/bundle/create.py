@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state
+from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state, trees
 from shepherd.runtime.bundle.config import namespaces
 from shepherd.runtime.bundle.init import Init
 from shepherd.runtime.bundle.process import Process
@@ -135,6 +135,10 @@ class _Creation:
         self.sockets += [one for one in (listener,) if one]
         self.ours, self.theirs = stage.channel()
         init = Init(request, self.process, files, self.theirs, lock, listener, console, notify)
+        late = {"cgroup"}
+        if "network" in new and stage.is_direct(new, self.joined):
+            late.add("network")  # what takes longest is made by us, while the process begins with the rest
+            init.takes_network = True
         kept = {self.theirs.fileno(), lock, *self.joined.values(), *self.trees.values()}
         kept.update(one.fileno() for one in (listener, console, notify) if one)
 
@@ -142,14 +146,6 @@ class _Creation:
             stage.close_others(kept, request.preserved)
             self.process.prepare()
 
-        try:
-            offsets = config["linux"].get("timeOffsets")
-            child, direct = stage.fork(new - {"cgroup"}, self.joined, self.theirs, prepare, init.main, offsets)
-        finally:
-            os.close(lock)
-        self.theirs.close()
-        self.pid = child if direct else self._converse(child)
-        # from here on it builds its root, and we do the rest beside it
         record = {
             "ociVersion": state.VERSION,
             "id": request.name,
@@ -157,17 +153,30 @@ class _Creation:
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "owner": os.geteuid(),
             "group": self.group.path,
-            "pid": self.pid,
-            "began": state.start_time(self.pid),
             "config": config,
         }
         if self.group.unit:
             record["unit"] = self.group.unit
         container = self.container = self.claim.publish(record)
-        self._make_group()
+        cradle = self._grouping(self._make_cradle)
+        try:
+            offsets = config["linux"].get("timeOffsets")
+            child, direct, born = stage.fork(new - late, self.joined, self.theirs, prepare, init.main, offsets, cradle)
+        finally:
+            os.close(lock)
+            if cradle is not None:
+                os.close(cradle)
+        self.theirs.close()
+        self.pid = child if direct else self._converse(child)
+        # from here on it builds its root, and we do the rest beside it
+        if init.takes_network:
+            self._say(b"network", [stage.make_namespace("network")])
+        record.update(pid=self.pid, began=state.start_time(self.pid))
+        container.save()
+        doors = self._grouping(self._open_group, born) or []
         said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
         hooked = bool(config.get("hooks"))
-        self.ours.say(b"grouped")
+        self._say(b"grouped", doors)
         if not hooked:  # nothing happens in between: it need not wait
             self.ours.say(b"go" + said.encode("ascii"))
         self._expect(b"ready")
@@ -185,6 +194,12 @@ class _Creation:
         if start:
             self._started()
         return container
+
+    def _say(self, word, descriptors):
+        """And hand them over."""
+        self.ours.say(word, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
     def _converse(self, child):
         """With the stage, until it says which process is the container's: its pid."""
@@ -223,19 +238,29 @@ class _Creation:
         if self.ours.hear():
             raise RuntimeFailure("the container's process said something it should not")
 
-    def _make_group(self):
-        resources = self.config["linux"].get("resources") or {}
+    def _grouping(self, step, *arguments):
+        """The result of a step in making the group; None where it fails for an ordinary user who asks for none."""
+        try:
+            return step(*arguments)
+        except OSError as error:
+            linux = self.config["linux"]
+            if os.geteuid() != 0 and not (linux.get("resources") or linux.get("cgroupsPath")):
+                return None  # there is no group to make one in
+            raise RuntimeFailure("cannot make the control group /%s: %s" % (self.group.path, error.strerror)) from None
+
+    def _make_cradle(self):
+        """The part of it that the container's process is to be born in."""
         self.group.check_free()
         self.grouped = True
-        try:
-            self.group.enter(self.pid, resources)
-            owner = groups.owner(self.config)
-            if owner is not None:
-                self.group.give(owner)
-        except OSError as error:
-            if os.geteuid() != 0 and not resources and not self.config["linux"].get("cgroupsPath"):
-                return  # an ordinary user, who has no group to make one in
-            raise RuntimeFailure("cannot make the control group /%s: %s" % (self.group.path, error.strerror)) from None
+        return self.group.make_cradle()
+
+    def _open_group(self, born):
+        """The whole of it, with its limits: the doors by which the container's process enters."""
+        doors = self.group.enter(self.pid, self.config["linux"].get("resources") or {}, born)
+        owner = groups.owner(self.config)
+        if owner is not None:
+            self.group.give(owner)
+        return doors
 
     def _open_trees(self):
         """Bind mounts whose source has to be opened by us: with mapped owners, or from inside a user namespace."""
@@ -261,7 +286,7 @@ class _Creation:
 
                         made[key] = users.namespace(*ranges)
                     descriptor = made[key]
-                tree = rootfs.clone_source(mount, chosen, descriptor)
+                tree = trees.clone_source(mount, chosen, descriptor)
             except OSError as error:
                 raise RuntimeFailure(
                     "/mounts/%d: cannot mount %s%s: %s"

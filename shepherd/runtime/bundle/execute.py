@@ -11,6 +11,7 @@ import os
 from shepherd.runtime.bundle import create, foreground, groups, stage, state, terminal
 from shepherd.runtime.bundle.process import Process
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import moves
 
 
 class Request:
@@ -69,20 +70,20 @@ def start(request: Request) -> int:
         process.prepare()
         process.open_label()
 
-    pid = None
+    pid, doors, cradle = None, [], group.cradle()
     try:
-        pid, direct = stage.fork(set(), joined, theirs, prepare, joiner.main)
+        pid, direct, born = stage.fork(set(), joined, theirs, prepare, joiner.main, None, cradle)
         theirs.close()
         if not direct:
             pid = _told(ours, pid)
         try:
-            group.add(pid, container.record["pid"])
+            doors = group.admit(pid, born, container.record["pid"])
         except FileNotFoundError:
             if os.geteuid() == 0:
                 raise RuntimeFailure("container %s has just ended" % container.name) from None
         if request.pid_file:
             create.write_pid_file(request.pid_file, pid)
-        ours.say(b"go")
+        ours.say(b"go", doors)
         if ours.hear():
             raise RuntimeFailure("the process said something it should not")
         return pid
@@ -99,7 +100,7 @@ def start(request: Request) -> int:
         theirs.close()
         if console:
             console.close()
-        for descriptor in joined.values():
+        for descriptor in [*joined.values(), *doors] + ([cradle] if cradle is not None else []):
             os.close(descriptor)
 
 
@@ -164,8 +165,10 @@ class _Joiner:
             os.close(master)
         if self.console:
             self.console.close()
-        if self.ends.hear() != b"go":
+        doors = []
+        if self.ends.hear(doors) != b"go":
             os._exit(1)  # the runtime is gone
+        moves.go(doors)
         self.process.move_to_final_processors()
         self.process.enter_folder(False)
         if slave is not None:

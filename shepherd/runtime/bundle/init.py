@@ -10,7 +10,7 @@ from _socket import sethostname  # socket itself costs an import of enum
 
 from shepherd.runtime.bundle import hooks
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import paths, syscalls
+from shepherd.runtime.linux import moves, paths, syscalls
 
 _PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
 
@@ -32,6 +32,7 @@ class Init:
             from shepherd.runtime.bundle import terminal
 
             self._terminal = terminal
+        self.takes_network = False  # from the runtime: it makes no network of its own
         self.state = b""
         self._grouped = False
 
@@ -40,6 +41,8 @@ class Init:
         os.umask(0o022)
         self.process.open_label()
         self._name()
+        if self.takes_network:
+            self._take_network()
         self._set_parameters()
         self.rootfs.build(self._join_group)
         slave = self._make_terminal() if self.config["process"].get("terminal") else None
@@ -74,15 +77,23 @@ class Init:
         self.process.become(self.ends.fileno(), slave is not None)
 
     def _join_group(self):
-        """Once the runtime has put this process into its control group: only now is that the root of a namespace."""
+        """Once the runtime has made the control group ready, whose place is the root of the namespace of them then."""
         if not self._grouped:
-            self._awaited(b"grouped")
+            doors = []
+            self._awaited(b"grouped", doors)
+            moves.go(doors)
             self._grouped = True
             if "cgroup" in self.rootfs.own:
                 syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
-    def _awaited(self, word):
-        data = self.ends.hear()
+    def _take_network(self):
+        received = []
+        self._awaited(b"network", received)
+        syscalls.setns(received[0], syscalls.CLONE_NEWNET)
+        os.close(received[0])
+
+    def _awaited(self, word, doors=None):
+        data = self.ends.hear(doors)
         if not data.startswith(word):
             os._exit(1)  # the runtime is gone
         return data[len(word) :]

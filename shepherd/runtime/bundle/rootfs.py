@@ -9,15 +9,16 @@ import errno
 import os
 import stat
 
-from shepherd.runtime.bundle import options
+from shepherd.runtime.bundle import devices, hiding, options, trees
+from shepherd.runtime.bundle.shown_groups import ShownGroups
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import mounts, paths, syscalls, user_namespace
 from shepherd.runtime.linux.paths import shown
 
 _PROPAGATION = dict(options.PROPAGATION, **{"": syscalls.MS_SLAVE | syscalls.MS_REC})
+_NOTHING_SHARED = (syscalls.MS_SLAVE | syscalls.MS_REC, syscalls.MS_PRIVATE | syscalls.MS_REC)
 # file systems that show the kernel: a container that could choose where they go would choose what we write into
 _EXACT = ("proc", "sysfs")
-_DEVICE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
 
 class Rootfs:
@@ -34,7 +35,7 @@ class Rootfs:
         if any("tmpcopyup" in (mount.get("options") or ()) for mount in config.get("mounts") or []):
             __import__("shepherd.runtime.linux.attributes")  # while there is something to import from
         self._late = []  # what becomes read-only when everything is in it
-        self._groups = None  # where the control groups come, and how
+        self._groups = None  # ShownGroups that are still to be mounted
 
     def build(self, before_groups) -> None:
         """All mounts and devices; `before_groups()` is called where control groups are about to be mounted.
@@ -52,15 +53,13 @@ class Rootfs:
                 self._mount(number, mount)
                 if self._groups and number + 1 < len(table):
                     self.mount_groups()
-            # the grace period that the move waits for ends sooner where processors are seen to do something else
-            os.sched_yield()
         if not any(mount["destination"].rstrip("/") == "/dev" and _is_bind(mount) for mount in table):
-            self._make_default_devices()
+            devices.make_defaults(self.root, self.own)
         for number, device in enumerate(linux.get("devices") or []):
             if os.path.normpath(device["path"]) == "/dev/ptmx":
                 continue  # the container's own stands there; the machine's would open the machine's terminals
             try:
-                self._make_device(device)
+                devices.make(self.root, device, self.own)
             except OSError as error:
                 raise RuntimeFailure(
                     "/linux/devices/%d: cannot make %s: %s" % (number, device["path"], error.strerror)
@@ -70,21 +69,16 @@ class Rootfs:
         """What `build` has left to do, if anything, now that the process is in its group."""
         if self._groups is None:
             return
-        number, chosen, places = self._groups
-        self._groups = None
-        with _Named(number, self.config["mounts"][number]):
-            for hierarchy, place in places:
-                try:
-                    self._mount_group(hierarchy, place, chosen)
-                finally:
-                    os.close(place)
+        groups, self._groups = self._groups, None
+        with _Named(groups.number, self.config["mounts"][groups.number]):
+            groups.mount(self.own, self.group)
 
     def covers_groups(self) -> bool:
         """Whether `protect` has something to do where control groups are."""
         linux = self.config["linux"]
         if self._groups is None:
             return False
-        target = os.path.normpath(self.config["mounts"][self._groups[0]]["destination"])
+        target = os.path.normpath(self._groups.target)
         hidden = (linux.get("readonlyPaths") or []) + (linux.get("maskedPaths") or [])
         return any((os.path.normpath(path) + "/").startswith(target + "/") for path in hidden)
 
@@ -92,19 +86,14 @@ class Rootfs:
         """What hides or keeps from writing; after everything that still has to be written."""
         linux = self.config["linux"]
         for path in linux.get("readonlyPaths") or []:
-            self._make_readonly(path)
+            hiding.make_readonly(self.root, path)
         masked = linux.get("maskedPaths") or []
         if masked:
-            null = open_null()
-            try:
-                for path in masked:
-                    self._mask(path, null)
-            finally:
-                os.close(null)
+            hiding.mask(self.root, masked)
         for path in self._late:
-            self._change(path, syscalls.MOUNT_ATTR_RDONLY, 0)
+            trees.change(self.root, path, syscalls.MOUNT_ATTR_RDONLY)
         if self.config["root"].get("readonly"):
-            syscalls.mount(None, shown(self.root), None, _kept_flags(self.root) | mounts.RDONLY_BIND)
+            syscalls.mount(None, shown(self.root), None, trees.kept_flags(self.root) | mounts.RDONLY_BIND)
 
     def enter(self) -> None:
         """Make it the root of this process, and leave nothing of the machine's in sight."""
@@ -138,7 +127,8 @@ class Rootfs:
     def _open_root(self, propagation):
         first = _PROPAGATION[propagation.replace("unbindable", "private")]  # it is bound once, below
         syscalls.mount(None, "/", None, first)
-        _make_parent_private(self.path)
+        if first not in _NOTHING_SHARED:
+            _make_parent_private(self.path)
         syscalls.mount(self.path, self.path, None, syscalls.MS_BIND | syscalls.MS_REC)
         self.root = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -150,7 +140,12 @@ class Rootfs:
         if chosen.bind or kind == "bind":
             self._bind(number, mount, chosen)
         elif kind == "cgroup":
-            self._groups = (number, chosen, self._make_groups(target, chosen))
+            self._groups = ShownGroups(number, target, chosen)
+            top = self._folder(target, False)
+            try:
+                self._groups.make_places(self.root, top, self.path + "/")  # not what is in the machine's /sys, shown
+            finally:
+                os.close(top)
         elif chosen.remount:
             place = paths.open_inside(self.root, target)
             try:
@@ -194,7 +189,7 @@ class Rootfs:
             words = ["rbind", "rnosuid", "rnoexec", "rnodev"] + (["rro"] if kind == "sysfs" else [])
             source, needed = {"sysfs": ("/sys", "network"), "proc": ("/proc", "pid")}[kind]
             kinds = {one["type"] for one in self.config["linux"].get("namespaces") or []}
-            tree = clone_source({"source": source}, options.parse(words, "")) if needed not in kinds else None
+            tree = trees.clone_source({"source": source}, options.parse(words, "")) if needed not in kinds else None
             if tree is None:
                 raise  # before Linux 5.12 it could not be made read-only as a whole
             try:
@@ -218,7 +213,7 @@ class Rootfs:
         target = mount["destination"]
         tree = self.trees.get(number)
         if tree is None:
-            tree = clone_source(mount, chosen)
+            tree = trees.clone_source(mount, chosen)
         source = os.stat(shown(tree) if tree is not None else mount["source"])
         make = paths.make_folder if stat.S_ISDIR(source.st_mode) else paths.make_file
         place = make(self.root, target)
@@ -239,7 +234,7 @@ class Rootfs:
                 raise RuntimeFailure("%s was changed while it was mounted" % target)
             if chosen.recursive_flags or chosen.recursive_cleared or chosen.idmap:
                 raise RuntimeFailure("/mounts/%d/options: this kernel cannot (Linux 5.12 can)" % number)
-            flags = (_kept_flags(place) | chosen.flags) & ~chosen.cleared
+            flags = (trees.kept_flags(place) | chosen.flags) & ~chosen.cleared
             syscalls.mount(None, shown(place), None, syscalls.MS_REMOUNT | syscalls.MS_BIND | flags)
             for one in chosen.propagation:
                 syscalls.mount(None, shown(place), None, one)
@@ -250,179 +245,13 @@ class Rootfs:
         """What mount(2) does not do in the first call."""
         if chosen.recursive_flags or chosen.recursive_cleared:
             add, clear = options.attributes(chosen.recursive_flags, chosen.recursive_cleared)
-            self._change(target, add, clear, syscalls.AT_RECURSIVE)
+            trees.change(self.root, target, add, clear, syscalls.AT_RECURSIVE)
         for one in chosen.propagation:
             place = paths.open_inside(self.root, target)
             try:
                 syscalls.mount(None, shown(place), None, one)
             finally:
                 os.close(place)
-
-    def _change(self, target, add, clear, flags=0):
-        place = paths.open_inside(self.root, target)
-        try:
-            try:
-                syscalls.mount_setattr(place, add, clear, 0, 0, flags)
-            except OSError as error:
-                if error.errno != errno.ENOSYS or flags:
-                    raise
-                kept = _kept_flags(place) | (syscalls.MS_RDONLY if add & syscalls.MOUNT_ATTR_RDONLY else 0)
-                syscalls.mount(None, shown(place), None, syscalls.MS_REMOUNT | syscalls.MS_BIND | kept)
-        finally:
-            os.close(place)
-
-    def _make_groups(self, target, chosen):
-        """The places of the control groups, laid out as on this machine: a list of (hierarchy, descriptor)."""
-        from shepherd.runtime.linux import cgroups
-
-        # not those in what was shown of the machine's /sys (_mount_kernel)
-        found = [one for one in cgroups.hierarchies() if not one[0].startswith(self.path + "/")]
-        top = self._folder(target, False)
-        try:
-            if [kind for _path, kind, _names in found] == ["cgroup2"]:
-                return [(found[0], os.dup(top))]
-            syscalls.mount("tmpfs", shown(top), "tmpfs", chosen.flags & ~syscalls.MS_RDONLY, "mode=755")
-        finally:
-            os.close(top)
-        above = paths.make_folder(self.root, target)
-        try:
-            places = [(one, paths.make_folder(above, os.path.basename(one[0]))) for one in found]
-            for path, _kind, names in found:
-                for name in names if len(names) > 1 else []:  # cpu -> cpu,cpuacct, as distributions have it
-                    if name != os.path.basename(path) and not name.startswith("name="):
-                        try:
-                            os.symlink(os.path.basename(path), name, dir_fd=above)
-                        except FileExistsError:
-                            pass
-        finally:
-            os.close(above)
-        if chosen.flags & syscalls.MS_RDONLY:
-            self._change(target, syscalls.MOUNT_ATTR_RDONLY, 0)
-        return places
-
-    def _mount_group(self, hierarchy, place, chosen):
-        """One of them; without a namespace of them, only the container's own."""
-        path, kind, names = hierarchy
-        if "cgroup" in self.own and kind == "cgroup2":
-            syscalls.mount("cgroup2", shown(place), "cgroup2", chosen.flags)
-        elif "cgroup" in self.own:
-            named = any(name.startswith("name=") for name in names)
-            data = ",".join((["none"] if named else []) + names + (["xattr"] if named else []))
-            syscalls.mount("cgroup", shown(place), "cgroup", chosen.flags, data)
-        else:
-            source = os.path.join(path, self.group)
-            tree = clone_source({"source": source if os.path.isdir(source) else path}, chosen)
-            if tree is not None:
-                syscalls.move_mount(tree, place)
-                os.close(tree)
-            else:
-                syscalls.mount(
-                    source, shown(place), None, syscalls.MS_BIND
-                )  # before Linux 5.12; below a read-only tmpfs
-
-    # Devices
-
-    def _make_default_devices(self):
-        """config-linux.md, "Default Devices"."""
-        for name, major, minor in mounts.DEVICES:
-            self._make_device({"path": "/dev/" + name, "type": "c", "major": major, "minor": minor, "fileMode": 0o666})
-        folder = paths.make_folder(self.root, "/dev")
-        try:
-            for name, target in mounts.LINKS:
-                try:
-                    os.symlink(target, name, dir_fd=folder)
-                except FileExistsError:
-                    pass  # the image's own
-        finally:
-            os.close(folder)
-
-    def _make_device(self, device):
-        path = os.path.normpath("/" + device["path"].lstrip("/"))
-        above, name = os.path.split(path)
-        kind = _DEVICE_TYPES[device["type"]]
-        number = 0 if device["type"] == "p" else os.makedev(device["major"], device["minor"])
-        folder = paths.make_folder(self.root, above)
-        try:
-            try:
-                if "user" in self.own and device["type"] != "p":
-                    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # the node could not be opened
-                os.mknod(name, kind | 0o600, number, dir_fd=folder)
-            except FileExistsError:
-                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                if stat.S_IFMT(found.st_mode) != kind or (number and found.st_rdev != number):
-                    raise RuntimeFailure("%s exists in the root, and is not that device" % path) from None
-                return None
-            except PermissionError:
-                return self._bind_device(path, kind, number)
-            # by descriptor: the folder may be one that others write to
-            node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                found = os.fstat(node)
-                if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
-                    raise RuntimeFailure("%s was changed while it was made" % path)
-                owner = device.get("uid") or 0, device.get("gid") or 0
-                if owner != (found.st_uid, found.st_gid):
-                    os.chown(shown(node), *owner)
-                mode = device.get("fileMode")
-                os.chmod(shown(node), (0o666 if mode is None else mode) & 0o7777)
-            finally:
-                os.close(node)
-        finally:
-            os.close(folder)
-
-    def _bind_device(self, path, kind, number):
-        """In a user namespace nothing can be made that the machine's devices are reached by: theirs are shown."""
-        source = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            found = os.fstat(source)
-            if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
-                raise RuntimeFailure("%s of this machine is another device" % path)
-            place = paths.make_file(self.root, path)
-            try:
-                syscalls.mount(shown(source), shown(place), None, syscalls.MS_BIND)
-            finally:
-                os.close(place)
-        finally:
-            os.close(source)
-
-    # Hiding
-
-    def _make_readonly(self, path):
-        try:
-            place = paths.open_inside(self.root, path)
-        except OSError:
-            return  # nothing is there, or nothing that a process inside would get at
-        try:
-            try:
-                tree = syscalls.open_tree(
-                    place, "", syscalls.AT_EMPTY_PATH | syscalls.OPEN_TREE_CLONE | syscalls.AT_RECURSIVE
-                )
-                try:
-                    syscalls.mount_setattr(tree, syscalls.MOUNT_ATTR_RDONLY, 0, 0, 0, syscalls.AT_RECURSIVE)
-                    syscalls.move_mount(tree, place)
-                finally:
-                    os.close(tree)
-                return
-            except OSError as error:
-                if error.errno != errno.ENOSYS:
-                    raise
-            syscalls.mount(shown(place), shown(place), None, syscalls.MS_BIND | syscalls.MS_REC)
-        finally:
-            os.close(place)
-        self._change(path, syscalls.MOUNT_ATTR_RDONLY, 0)
-
-    def _mask(self, path, null):
-        try:
-            place = paths.open_inside(self.root, path)
-        except OSError:
-            return
-        try:
-            if stat.S_ISDIR(os.fstat(place).st_mode):
-                syscalls.mount("tmpfs", shown(place), "tmpfs", syscalls.MS_RDONLY, "size=0,nr_inodes=2,mode=755")
-            else:
-                syscalls.mount(shown(null), shown(place), None, syscalls.MS_BIND)
-        finally:
-            os.close(place)
 
 
 class _Named:
@@ -444,59 +273,8 @@ class _Named:
             ) from None
 
 
-def open_null() -> int:
-    """The machine's /dev/null, and nothing that was put in its place (null(4))."""
-    null = os.open("/dev/null", os.O_PATH | os.O_CLOEXEC)
-    found = os.fstat(null)
-    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
-        os.close(null)
-        raise RuntimeFailure("/dev/null of this machine is another device")
-    return null
-
-
-def clone_source(mount: dict, chosen, users=None):
-    """The source of a bind mount as a mount of its own with its flags, attached nowhere; None before Linux 5.12.
-
-    `users` is the descriptor of a user namespace by which owners are mapped.
-    """
-    flags = syscalls.OPEN_TREE_CLONE | (syscalls.AT_RECURSIVE if chosen.recursive else 0)
-    try:
-        tree = syscalls.open_tree(syscalls.AT_FDCWD, mount["source"], flags)
-    except OSError as error:
-        if error.errno == errno.ENOSYS:
-            return None
-        raise
-    try:
-        if users is not None:
-            deep = syscalls.AT_RECURSIVE if chosen.idmap == "ridmap" else 0
-            syscalls.mount_setattr(tree, syscalls.MOUNT_ATTR_IDMAP, 0, 0, users, deep)
-        if chosen.recursive_flags or chosen.recursive_cleared:
-            add, clear = options.attributes(chosen.recursive_flags, chosen.recursive_cleared)
-            syscalls.mount_setattr(tree, add, clear, 0, 0, syscalls.AT_RECURSIVE)
-        add, clear = options.attributes(chosen.flags, chosen.cleared)
-        if add or clear:
-            syscalls.mount_setattr(tree, add, clear)
-        for one in chosen.propagation or [syscalls.MS_PRIVATE | syscalls.MS_REC]:
-            deep = syscalls.AT_RECURSIVE if one & syscalls.MS_REC else 0
-            syscalls.mount_setattr(tree, 0, 0, one & ~syscalls.MS_REC, 0, deep)
-    except OSError as error:
-        os.close(tree)
-        if error.errno == errno.ENOSYS and users is None:
-            return None
-        raise
-    return tree
-
-
 def _is_bind(mount):
     return mount.get("type") == "bind" or bool({"bind", "rbind"}.intersection(mount.get("options") or []))
-
-
-def _kept_flags(place):
-    """The flags of the mount that a descriptor is on, for a remount that is to change one of them (statvfs(3))."""
-    found = os.fstatvfs(place).f_flag
-    known = {1: syscalls.MS_RDONLY, 2: syscalls.MS_NOSUID, 4: syscalls.MS_NODEV, 8: syscalls.MS_NOEXEC}
-    known.update({1024: syscalls.MS_NOATIME, 2048: syscalls.MS_NODIRATIME, 4096: syscalls.MS_RELATIME})
-    return sum(flag for bit, flag in known.items() if found & bit)
 
 
 def _make_parent_private(path):

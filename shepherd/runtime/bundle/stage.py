@@ -14,6 +14,7 @@ words or "E" and a sentence. A runtime that is killed closes its end, and then t
 
 import _signal as signal  # signal itself costs an import of enum
 import _socket as socket  # likewise
+import _struct as struct  # likewise
 import fcntl
 import gc
 import os
@@ -36,6 +37,7 @@ KINDS = {
 }
 FILES = dict({kind: kind for kind in KINDS}, network="net", mount="mnt")  # the names in /proc/PID/ns
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
+_ROOM = socket.CMSG_SPACE(4 * 253)  # for as many descriptors as a packet can have (SCM_MAX_FD of unix(7))
 
 
 class Channel:
@@ -48,28 +50,41 @@ class Channel:
         """Its descriptor."""
         return self._end.fileno()
 
-    def say(self, words: bytes) -> None:
-        """Send; that nobody listens any more shows when the answer is awaited."""
+    def say(self, words: bytes, doors=()) -> None:
+        """Send, with open files if there are; that nobody listens any more shows when the answer is awaited."""
         try:
-            self._end.send(words)
+            if doors:
+                rights = struct.pack("=%di" % len(doors), *doors)
+                self._end.sendmsg([words], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            else:
+                self._end.send(words)
         except OSError:
             pass
 
-    def hear(self) -> bytes:
-        """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of."""
+    def hear(self, doors=None) -> bytes:
+        """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of.
+
+        Descriptors that come with it are appended to the list `doors`.
+        """
         try:
-            data = self._receive()
+            data = self._receive(doors)
         except ConnectionResetError:  # it has closed without having read all; what it said before comes after that
-            data = self._receive()
+            data = self._receive(doors)
         if data[:1] == b"E":
             raise RuntimeFailure(data[1:].decode("utf-8", "replace"))
         if len(data) == 8 and data[7] == 0xFF:  # the launcher's: the result of execve(2)
             raise RuntimeFailure("exec: %s" % os.strerror(-int.from_bytes(data, "little", signed=True)))
         return data
 
-    def _receive(self):
+    def _receive(self, doors):
         """First how long it is: room for the longest there may be takes longer to get than the packet."""
-        return self._end.recv(self._end.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC))
+        length = self._end.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
+        if doors is None:
+            return self._end.recv(length)
+        data, ancillary = self._end.recvmsg(length, _ROOM, socket.MSG_CMSG_CLOEXEC)[:2]
+        for _level, _kind, rights in ancillary:
+            doors.extend(struct.unpack("=%di" % (len(rights) // 4), rights))
+        return data
 
     def complain(self, error: BaseException) -> None:
         """Say what went wrong."""
@@ -211,10 +226,10 @@ class _BornIn:
             syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
         return self
 
-    def fork(self) -> int:
-        """As os.fork: the child is told by its 0, for its number may be the same as ours, which is 1 in a container."""
-        self._child = os.fork()
-        return self._child
+    def fork(self, cradle) -> tuple:
+        """As _fork: the child is told by its 0, for its number may be the same as ours, which is 1 in a container."""
+        self._child, born = _born(cradle)
+        return self._child, born
 
     def __exit__(self, *exception):
         if self._child != 0:
@@ -224,22 +239,42 @@ class _BornIn:
     _child = None
 
 
-def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> tuple:
-    """Start the container's process: (pid, whether it is that process and not its stage).
+def is_direct(new: set, joined: dict) -> bool:
+    """Whether there is no stage between the runtime and the container's process."""
+    return not {"user", "time"} & (set(joined) | new) and not user_namespace.of_user()
+
+
+def make_namespace(kind: str) -> int:
+    """A new namespace of a kind as a descriptor; this thread stays in its own. Raises OSError."""
+    path = "/proc/thread-self/ns/" + FILES[kind]
+    home = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.unshare(KINDS[kind])
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            syscalls.setns(home, KINDS[kind])
+    finally:
+        os.close(home)
+
+
+def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None, cradle=None) -> tuple:
+    """Start the container's process: (pid, whether it is that process and not its stage, whether born in `cradle`).
 
     It calls `prepare()` on the machine, enters the namespaces, and calls `main()`, which ends by executing a program.
     A stage is needed where the process namespace has to belong to a user namespace, for a new time namespace, and for
-    an ordinary user, who would not get back into the machine's process namespace.
+    an ordinary user, who would not get back into the machine's process namespace. `cradle` is the descriptor of a
+    control group of version 2 that it should be born in, where the kernel can.
     """
-    direct = not {"user", "time"} & (set(joined) | new) and not user_namespace.of_user()
+    direct = is_direct(new, joined)
     hidden = "user" not in new  # its maps can be written, by an ordinary user, only while it can be looked into
     if hidden:
         with _Hidden():
-            child = _fork(new, joined, direct)
+            child, born = _fork(new, joined, direct, cradle)
     else:
-        child = _fork(new, joined, direct)
+        child, born = _fork(new, joined, direct, cradle)
     if child:
-        return child, direct
+        return child, direct, born
     gc.disable()  # it would touch all of the memory that is shared with the runtime
     try:
         prepare()
@@ -264,8 +299,18 @@ def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None) -> 
         os._exit(1)
 
 
-def _fork(new, joined, direct):
+def _fork(new, joined, direct, cradle):
     if direct and ("pid" in new or "pid" in joined):
-        with _BornIn(joined.get("pid")) as born:
-            return born.fork()
-    return os.fork()
+        with _BornIn(joined.get("pid")) as place:
+            return place.fork(cradle)
+    return _born(cradle)
+
+
+def _born(cradle):
+    """(pid or 0, whether in the cradle)."""
+    if cradle is not None:
+        try:
+            return syscalls.fork_into(cradle), True
+        except OSError:
+            pass  # an older kernel, or a group that takes no process: it is moved, or told why not
+    return os.fork(), False

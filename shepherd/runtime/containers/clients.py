@@ -115,9 +115,9 @@ class Clients:
             self._end_input()
         elif verb == b"r":
             height, width = rest.split()
-            self._monitor.resize(int(height), int(width))
+            self._monitor.streams.resize(int(height), int(width))
         elif verb == b"u":
-            self._monitor._refresh()
+            self._monitor.refresh()
         elif verb == b"s":
             number, grace = rest.split()
             self._monitor.stop(None if number == b"-" else int(number), None if grace == b"-" else int(grace))
@@ -159,7 +159,7 @@ class Clients:
         held = any(client.attached and client.size > _MOST for client in self._all.values())
         if held != self._held:
             self._held = held
-            self._monitor.hold(held)
+            self._monitor.streams.hold(held)
 
     # The container's input
 
@@ -197,9 +197,9 @@ class Clients:
     def _pause(self, paused):
         """Whether to leave what they type where it is."""
         for client in self._all.values():
-            if client.typed and client.descriptor in self._monitor._handlers:
+            if client.typed:
                 wanted = (0 if paused else select.POLLIN) | (select.POLLOUT if client.waiting else 0)
-                self._monitor._poll.modify(client.descriptor, wanted)
+                self._monitor.change(client.descriptor, wanted)
 
     def _end_input(self):
         if self._typed:

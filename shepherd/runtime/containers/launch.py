@@ -130,12 +130,14 @@ def warm() -> None:
 
     moves.expect()  # while the rest is imported
     from shepherd.runtime.bundle import config, create, lifecycle
-    from shepherd.runtime.containers import filters, monitor, starting
+    from shepherd.runtime.containers import filters, monitor, own_files, recovery, starting
     from shepherd.runtime.images import rootfs
-    from shepherd.runtime.linux import seccomp
+    from shepherd.runtime.linux import seccomp, title
+    from shepherd.runtime.linux.cgroups import devices
     from shepherd.runtime.volumes import volume
 
-    _WARM[:] = [monitor, config, create, lifecycle, filters, starting, rootfs, seccomp, volume]
+    _WARM[:] = [monitor, config, create, lifecycle, filters, own_files, recovery, starting]
+    _WARM[len(_WARM) :] = [rootfs, seccomp, title, devices, volume]
 
 
 def monitor(record, how: str, first: bytes = b"") -> Connection:

@@ -12,10 +12,8 @@ its container does not notice, and the next monitor opens them again.
 
 import _signal as signal  # signal itself costs an import of enum
 import fcntl
-import gc
 import os
 import select
-import sys
 import time
 
 from shepherd.runtime.bundle import document
@@ -23,10 +21,10 @@ from shepherd.runtime.bundle import state as processes
 from shepherd.runtime.containers import clock, events, policy, record
 from shepherd.runtime.containers.clients import Clients
 from shepherd.runtime.containers.folders import Folders
-from shepherd.runtime.containers.log import Log, limits
+from shepherd.runtime.containers.loop import Loop
+from shepherd.runtime.containers.streams import Streams
 from shepherd.runtime.linux import syscalls
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _MOST = 1 << 16  # bytes read at a time
 
 
@@ -40,7 +38,7 @@ def main(words: list) -> None:
         found = record.read(Folders(root, state), identity)
         monitor = Monitor(found, int(descriptor))
         monitor.begin(how)
-        monitor.loop()
+        monitor.run()
     except (ProcessLookupError, BlockingIOError):
         pass  # it has ended before we came, or has another monitor: who started us sees to it
     except BaseException:
@@ -53,24 +51,17 @@ def main(words: list) -> None:
         os._exit(0)
 
 
-class Monitor:
+class Monitor(Loop):
     """One container's."""
 
     def __init__(self, found, descriptor: int):
+        super().__init__()
         self.record = found
         self.state = found.state()
         self._running = found.folders.running(found.id)
         self._take_lock()
-        self._poll = select.poll()
-        self._handlers = {}
-        self._timers = {}  # name: (when, by time.monotonic(); what to call)
-        self._children = {}  # pid: what to call with its status
-        self._unclaimed = {}  # of children that nobody has told us of yet: pid to status
         self._init = None  # the container's first process, if it is our child
         self._adopted = None  # a descriptor of it, if it is not
-        self._streams = {}  # descriptor: stream
-        self._master = None
-        self._log = None
         self._wait = 0.0
         self._began = 0.0
         self._stopping = self._restore = False
@@ -78,107 +69,18 @@ class Monitor:
         self._health = None
         self._ports = None
         self.clients = Clients(self, self._running, descriptor)
-        self._hear_signals()
-        kind = found.host.get("LogConfig") or {}
-        if kind.get("Type") != "none":
-            self._log = Log(found.log_path, *limits(kind))
+        self.hear_signals(lambda: self.stop(None, None))  # the machine goes down: not remembered as a person's wish
+        self.streams = Streams(self, self._running)
 
-    # The loop
-
-    def watch(self, descriptor: int, events_: int, handler) -> None:
-        """Call `handler(events)` when something happens to the descriptor."""
-        self._poll.register(descriptor, events_)
-        self._handlers[descriptor] = handler
-
-    def forget(self, descriptor: int) -> None:
-        """Do not, any more."""
-        if self._handlers.pop(descriptor, None):
-            self._poll.unregister(descriptor)
-
-    def after(self, seconds: float, name: str, call) -> None:
-        """Call it once when so much time has passed; one of each name."""
-        self._timers[name] = (time.monotonic() + seconds, call)
-
-    def cancel(self, name: str) -> None:
-        """Do not call it."""
-        self._timers.pop(name, None)
-
-    def child(self, work, done) -> None:
-        """Do `work()` in a process of its own; `done(status)` is called when that has ended."""
-        us = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            gc.disable()  # it would touch all of the memory that is shared with this process
-            status = 1
-            try:
-                syscalls.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nothing goes on behind the back of the next monitor
-                if os.getppid() != us:
-                    os._exit(1)
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                work()
-                status = 0
-            except BaseException:
-                import traceback
-
-                sys.stderr.write(traceback.format_exc())
-            finally:
-                os._exit(status)
-        self._children[pid] = done
-
-    def loop(self) -> None:
+    def run(self) -> None:
         """Until there is nothing to look after any more."""
         while not self._done and not (self._ending and not self.clients.waiting):
-            timeout = None
-            if self._timers:
-                timeout = max(0, min(when for when, _call in self._timers.values()) - time.monotonic()) * 1000 + 1
-            for descriptor, event in self._poll.poll(timeout):
-                handler = self._handlers.get(descriptor)
-                if handler is not None:
-                    handler(event)
-            now = time.monotonic()
-            for name, (when, call) in list(self._timers.items()):
-                if when <= now and self._timers.get(name) == (when, call):
-                    del self._timers[name]
-                    call()
+            self.turn()
 
     def _take_lock(self):
         """Held until this process ends, and by no child of it."""
         self._lock = os.open(self.record.path("monitor"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _hear_signals(self):
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: None)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-
-        def hear(_event):
-            if bytes((signal.SIGTERM,)) in os.read(reader, 4096):
-                self.stop(None, None)  # the machine goes down: as `stop`, and not remembered as a person's wish
-            self._reap()
-
-        self.watch(reader, select.POLLIN, hear)
-
-    def _reap(self):
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            if pid == self._init:
-                self._ended(_code(status))
-            else:
-                done = self._children.pop(pid, None)
-                if done is not None:
-                    done(status)
-                else:
-                    self._unclaimed[pid] = status
 
     # From the start to the end
 
@@ -196,7 +98,7 @@ class Monitor:
 
     def _start(self):
         """Have its process made by a child, which says here what became of it."""
-        self._open_streams()
+        self.streams.open()
         reader, writer = os.pipe2(os.O_CLOEXEC)
         terminal = None
         if self.record.config["Config"].get("Tty"):
@@ -244,7 +146,7 @@ class Monitor:
         if terminal is not None:
             from shepherd.runtime.bundle.terminal import receive
 
-            self._take_master(receive(terminal))
+            self.streams.take_master(receive(terminal))
             terminal.close()
         self.tell("start")
         self.clients.say(b"S%d" % self._init)
@@ -252,18 +154,11 @@ class Monitor:
             self.stop(None, None)
         self._watch_health()
         self._watch_ports(result.get("serving"))
-        self._reap_early()
-
-    def _reap_early(self):
-        """It may have ended before we knew that it was the one."""
-        status = self._unclaimed.pop(self._init, None)
-        self._unclaimed.clear()
-        if status is not None:
-            self._ended(_code(status))
+        self.claim(self._init, lambda status: self._ended(_code(status)))
 
     def _failed(self, result):
         """It could not be started."""
-        self._close_streams()
+        self.streams.close()
         again = self.state["Status"] == "restarting"
         self.state.update(Status="exited" if again else "created", Pid=0, Began=0, ExitCode=result["code"])
         self.state.update(Error=result["error"], FinishedAt=clock.stamp() if again else self.state["FinishedAt"])
@@ -276,7 +171,7 @@ class Monitor:
 
     def _adopt(self):
         """Its monitor was killed: it goes on under this one."""
-        self._open_streams()
+        self.streams.open()
         self._adopted = syscalls.pidfd_open(self.state["Pid"])
         if not processes.alive(self.record.process(self.state)):
             raise ProcessLookupError("it has ended meanwhile")
@@ -324,8 +219,8 @@ class Monitor:
         self.child(work, done)
 
     def _cleared(self, code, lasted, out_of_memory):
-        self._drain()
-        self._close_streams()
+        self.streams.drain()
+        self.streams.close()
         self.state.update(Status="exited", Pid=0, Began=0, ExitCode=code, OOMKilled=out_of_memory)
         self.state["FinishedAt"] = clock.stamp()
         if out_of_memory:
@@ -335,7 +230,7 @@ class Monitor:
 
     def _decide(self, code, lasted):
         """Start it again after a while, or not."""
-        self._refresh()
+        self.refresh()
         stopped = self._stopping or self.record.stopped
         if not policy.again(self.record.host.get("RestartPolicy") or {}, code, stopped, self.state["RestartCount"]):
             self._save()
@@ -366,9 +261,7 @@ class Monitor:
             self._close(code)
 
     def _close(self, code):
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+        self.streams.close_log()
         self.clients.say(b"X%d" % code)
         self._ending = True  # as soon as those attached have taken what was said; a reader may take its time
 
@@ -381,8 +274,7 @@ class Monitor:
             self._done = True  # somebody wants to have it out of the way
             return
         config = self.record.config["Config"]
-        if "again" in self._timers:  # it waits for its next start
-            self.cancel("again")
+        if self.cancel("again"):  # it waits for its next start
             self.state["Status"] = "exited"
             self._save()
             self._finish(self.state["ExitCode"])
@@ -407,11 +299,14 @@ class Monitor:
         except ProcessLookupError:
             pass  # we are about to hear of it
 
-    def _refresh(self):
-        """`update` and `rename` may have changed what is declared."""
+    def refresh(self) -> None:
+        """`update`, `rename` and `network connect` may have changed what is declared."""
         found = record.read(self.record.folders, self.record.id)
-        if found is not None:
-            self.record = found
+        if found is None:
+            return
+        before, self.record = self.record.config.get("Networking"), found
+        if found.config.get("Networking") != before and (self._init or self._adopted) is not None:
+            self._watch_ports(None)  # a process that serves them may be there now, or another
 
     def _save(self):
         try:
@@ -422,84 +317,6 @@ class Monitor:
     def tell(self, action: str, **attributes) -> None:
         """Those who follow the events."""
         events.write(self.record, action, attributes)
-
-    # Its streams
-
-    def _open_streams(self):
-        if self.record.config["Config"].get("Tty"):
-            return
-        for number, name in ((1, "out"), (2, "err")):
-            path = os.path.join(self._running, name)
-            if not os.path.exists(path):
-                os.mkfifo(path, 0o600)
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-            self._streams[descriptor] = number
-            self.watch(descriptor, select.POLLIN, self._reader(descriptor))
-        if self.record.config["Config"].get("OpenStdin"):
-            path = os.path.join(self._running, "in")
-            if not os.path.exists(path):
-                os.mkfifo(path, 0o600)
-            self.clients.take_input(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
-
-    def _take_master(self, master):
-        self._master = master
-        os.set_blocking(master, False)
-        self._streams[master] = 1
-        self.watch(master, select.POLLIN, self._reader(master))
-        self.clients.take_input(master, True)
-
-    def _reader(self, descriptor):
-        def read(_event):
-            if not self._read(descriptor):
-                self.forget(descriptor)  # its end; it is closed when the container's process has ended
-
-        return read
-
-    def _read(self, descriptor):
-        """One read: whether there may be more."""
-        try:
-            data = os.read(descriptor, _MOST)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False  # EIO: nobody has the other side of the terminal open
-        if not data:
-            return False
-        number = self._streams[descriptor]
-        if self._log is not None:
-            self._log.write("stdout" if number == 1 else "stderr", data)
-        self.clients.output(number, data)
-        return True
-
-    def hold(self, held: bool) -> None:
-        """Whether to leave what it says where it is, since somebody attached does not keep up."""
-        for descriptor in self._streams:
-            if descriptor in self._handlers:
-                self._poll.modify(descriptor, 0 if held else select.POLLIN)
-
-    def _drain(self):
-        """What it said last."""
-        for descriptor in self._streams:
-            while select.select([descriptor], [], [], 0)[0] and self._read(descriptor):
-                pass
-        if self._log is not None:
-            self._log.flush()
-            self.clients.wake()
-
-    def _close_streams(self):
-        self.clients.take_input(None)
-        for descriptor in self._streams:
-            self.forget(descriptor)
-            os.close(descriptor)
-        self._streams.clear()
-        self._master = None
-
-    def resize(self, height: int, width: int) -> None:
-        """Of its terminal, if it has one."""
-        if self._master is not None:
-            import struct
-
-            fcntl.ioctl(self._master, 0x5414, struct.pack("HHHH", height, width, 0, 0))  # TIOCSWINSZ
 
     # Its health
 
@@ -517,7 +334,7 @@ class Monitor:
         if self.record.is_attached and serving != []:
             from shepherd.runtime.containers.published import Published
 
-            self._ports = Published(self)
+            self._ports = self._ports or Published(self)
             if serving is None:
                 self._ports.look()
             else:

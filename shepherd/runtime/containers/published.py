@@ -60,6 +60,7 @@ class Published:
             if not data:
                 monitor.after(_WAIT, "ports", self.look)
             elif not self._ended:
+                self._forget()
                 self.watch(document.loads(data, "processes"))
 
         monitor.child(work, done)

@@ -64,12 +64,25 @@ try:
     locked = _Library(_LockedFunction)  # calls that keep Python's lock
     if libc.getpid() != os.getpid():
         raise TypeError
+
+    def typed(name, *kinds):
+        """A function of the C library whose arguments are of these kinds: to convert them takes half of a call."""
+        function = _Function((name, libc))
+        function.argtypes = kinds
+        return function
+
 except (ImportError, AttributeError, TypeError):  # another Python, or one that has changed it
     import ctypes
     from ctypes import c_char_p, c_int, c_long, c_uint, c_ulong, c_ulonglong, get_errno  # noqa: F401
 
     libc = ctypes.CDLL(None, use_errno=True)
     locked = ctypes.PyDLL(None, use_errno=True)
+
+    def typed(name, *kinds):
+        """A function of the C library whose arguments are of these kinds."""
+        function = libc[name]
+        function.argtypes = kinds
+        return function
 
 
 def address(data: bytes) -> bytes:

@@ -19,8 +19,24 @@ def hierarchies() -> list:
     return found
 
 
+def go(doors: list) -> None:
+    """Move this process, which has one thread, into groups of version 1: their files `tasks`, opened by who may write
+    to them. The descriptors are closed. Raises OSError.
+
+    A thread that moves itself is the only case in which the kernel has nothing to wait for (since Linux 5.16; of
+    version 2 there is a process that is born in its group, syscalls.fork_into).
+    """
+    try:
+        for door in doors:
+            os.write(door, b"0")
+    finally:
+        for door in doors:
+            os.close(door)
+
+
 def expect() -> None:
-    """Make the next move of a process between groups, soon after this, take a tenth of a millisecond and not ten.
+    """On an older kernel: make the next move of a process between groups, soon after this, take a tenth of a
+    millisecond and not ten.
 
     The kernel lets a grace period of RCU pass before the first one and is ready for more for some time after
     (percpu_rw_semaphore, cgroup_threadgroup_rwsem). This lets it pass while there are other things to do: a thread,
@@ -28,7 +44,7 @@ def expect() -> None:
     What fails is left to the real move.
     """
     now = time.monotonic()
-    if now - _EXPECTED[0] < _SOON:
+    if now - _EXPECTED[0] < _SOON or not _is_waited_for():
         return
     _EXPECTED[0] = now
     try:
@@ -45,6 +61,19 @@ def expect() -> None:
         os.close(place)
         return
     begun.acquire()  # or it would begin when Python lets it, which may be milliseconds from now
+
+
+def _is_waited_for():
+    """Whether a new container's process comes to its groups only after a grace period here."""
+    words = os.uname().release.split("-")[0].split(".")
+    release = tuple(int(word) for word in words[:2] if word.isdigit())
+    if release >= _ITSELF:
+        return False
+    return release < _BORN or any(kind == "cgroup" for _target, kind, _names in hierarchies())
+
+
+_ITSELF = 5, 16  # Linux: a thread moves itself without a wait
+_BORN = 5, 7  # a process begins in a group of version 2
 
 
 def _own_group():

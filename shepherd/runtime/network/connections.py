@@ -1,93 +1,23 @@
-"""What passes through the process that publishes ports: connections of TCP, clients of UDP.
-
-Bytes of TCP go from socket to socket within the kernel (splice(2)). What is in them is not looked at, but for one
-thing: who talks HTTP/1.1 to a container that is about to go is told with the next answer that the connection ends.
-"""
+"""What passes through the process that publishes ports: connections of TCP, clients of UDP."""
 
 import _socket as socket  # socket itself costs an import of enum
 import errno
 import os
+import select
 import struct
 
-from shepherd.runtime.linux import syscalls
+from shepherd.runtime.network.flow import Flow
 from shepherd.runtime.network.listening import IP_PKTINFO, IPV6_PKTINFO
 
 LATER = (errno.EAGAIN, errno.EWOULDBLOCK)
-_CHUNK = 1 << 16  # a pipe's size
-_ROUNDS = 16  # chunks of one connection before it is another's turn
-_HEAD = 4096  # bytes in which the first line of an answer ends, and in which a request asks for another protocol
+BOTH = 3
+_BROKEN = select.EPOLLERR | select.EPOLLHUP
+_ENDED = _BROKEN | select.EPOLLRDHUP
 _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ")  # RFC 9110, 5789
-_ANSWER = b"HTTP/1.1 "  # RFC 9112, section 4; HTTP/1.0 ends its connections by itself
-_CLOSE = b"Connection: close\r\n"  # RFC 9112, section 9.6
 
 
 class Refused(OSError):  # noqa: N818  # what became of a connection
     """The container takes no connections; nothing of the client's has been read yet."""
-
-
-class Flow:
-    """Bytes from one socket to the other: source, pipe, target."""
-
-    def __init__(self, source, target):
-        self.source = source
-        self.target = target
-        self.reader, self.writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.held = 0
-        self.ended = False
-        self.done = False
-        self.other = None  # the one in the other direction
-        self.answers = False  # the other direction was the last that had something: what comes next begins an answer
-        self.farewell = False  # say that the connection ends with the next answer
-
-    def pump(self):
-        """Move what can be moved. True: there may be more. Raises OSError when the connection is broken."""
-        for _ in range(_ROUNDS):
-            if not self.held and not self.ended:
-                try:
-                    if self.farewell and self.answers:
-                        self._say_farewell()
-                    if not self.held:
-                        self.held = syscalls.splice(self.source.fileno(), self.writer, _CHUNK)
-                        self.ended = not self.held
-                        self.answers = False
-                        self.other.answers = self.other.answers or bool(self.held)
-                except OSError as error:
-                    if error.errno in LATER:
-                        return False
-                    raise
-            if self.held:
-                try:
-                    self.held -= syscalls.splice(self.reader, self.target.fileno(), self.held)
-                except OSError as error:
-                    if error.errno in LATER:
-                        return False
-                    raise
-            elif self.ended:
-                if not self.done:
-                    self.done = True
-                    self.target.shutdown(socket.SHUT_WR)
-                return False
-        return True
-
-    def _say_farewell(self):
-        """Put `Connection: close` behind the first line of an answer that begins here, before its other fields."""
-        data = self.source.recv(_HEAD, socket.MSG_PEEK)
-        end = data.find(b"\r\n") + 2
-        status = data[len(_ANSWER) : len(_ANSWER) + 3]
-        if not data.startswith(_ANSWER) or end < 2 or not status.isdigit():
-            return
-        if status.startswith(b"1"):  # an interim answer (RFC 9110, section 15.2): the one that counts comes after it
-            end = data.find(b"\r\n\r\n") + 4
-            self.farewell = status != b"101"  # from there it is another protocol
-            if end >= 4 and self.farewell:
-                self.held = os.write(self.writer, self.source.recv(end))
-            return
-        self.held = os.write(self.writer, self.source.recv(end) + _CLOSE)
-        self.answers = False
-
-    def close(self):
-        os.close(self.reader)
-        os.close(self.writer)
 
 
 class Connection:
@@ -97,13 +27,11 @@ class Connection:
         self.client = client
         self.key = key
         self.tried = set()
-        self.flows = []
+        self.flows = []  # answers, and what is asked
         self.server = None
         self.descriptors = []  # by which the loop knows it
         self.closed = False
         self.http = None  # whether it talks HTTP/1; not known before the client has said something
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.connect(member)
 
     def connect(self, member):
@@ -122,10 +50,32 @@ class Connection:
         except OSError:
             self.close(True)
             raise
+        answers, asked = self.flows = [Flow(self.server, self.client), Flow(self.client, self.server)]
+        answers.other, asked.other = asked, answers
+        asked.first = self._listen
         member.connections.add(self)
 
-    def pump(self):
-        """True: there may be more at once. False: not now. None: it is over. Raises Refused."""
+    def happened(self, events, to_client):
+        """What to `pump` after these events of epoll(7) at one of its sockets."""
+        if not self.connected and not to_client:
+            # an error is asked for when it is pumped; what the client has said meanwhile waits
+            self.connected = bool(events & select.EPOLLOUT) and not events & _BROKEN
+            return BOTH
+        which = 0
+        if events & _ENDED:
+            self.flows[to_client].hung = True
+            which = BOTH if events & _BROKEN else 1 << to_client
+        if events & select.EPOLLIN:
+            which |= 1 << to_client
+        if events & select.EPOLLOUT and self.flows[not to_client].pending:
+            which |= 1 << (not to_client)
+        return which
+
+    def pump(self, which=BOTH):
+        """The flows of `which` (1: answers, 2: what is asked): those that may have more at once; None: it is over.
+
+        Raises Refused.
+        """
         if self.closed:
             return None
         if not self.connected:
@@ -133,40 +83,28 @@ class Connection:
             error = error or self.server.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise Refused(error, os.strerror(error))
-            try:
-                self.server.getpeername()
-            except OSError:
-                return False  # still connecting
-            self.connected = True
+            return 0  # still connecting
+        answers, asked = self.flows
         try:
-            if not self.flows:
-                self.flows = [Flow(self.server, self.client)]  # answers first: they were before what is asked now
-                self.flows.append(Flow(self.client, self.server))
-                self.flows[0].other, self.flows[1].other = self.flows[1], self.flows[0]
-            if self.http is None:
-                self._listen()
-            more = [flow.pump() for flow in self.flows]
+            more = 1 if which & 1 and answers.pump() else 0  # first: they were before what is asked now
+            if which & 2 and asked.pump():
+                more |= 2
         except OSError:
             self.close(True)
             return None
-        if all(flow.done for flow in self.flows):
+        if answers.done and asked.done:
             self.close(False)
             return None
-        return any(more)
+        return more
 
-    def _listen(self):
+    def _listen(self, data):
         """How the client begins."""
-        try:
-            data = self.client.recv(_HEAD, socket.MSG_PEEK)
-        except BlockingIOError:
-            return
         self.http = data.startswith(_METHODS) and b"\r\nupgrade:" not in data.lower()  # which may lead to WebSocket
         self.retire(self.member.held)
 
     def retire(self, on):
         """Whether it should end when it can."""
-        if self.flows:
-            self.flows[0].farewell = on and bool(self.http)
+        self.flows[0].farewell = on and bool(self.http)
 
     def close(self, broken):
         """`broken`: tell both sides that this was no proper end."""
@@ -188,7 +126,7 @@ class Connection:
     @property
     def idle(self):
         """Whether nothing is under way: no bytes of either side, and the last that came were the container's."""
-        return bool(self.flows) and not self.flows[0].answers and not any(flow.held for flow in self.flows)
+        return self.connected and not self.flows[0].answers and not any(flow.pending for flow in self.flows)
 
     def dismiss(self):
         """End it now, if it talks HTTP/1 and nothing is under way: whether it has ended."""

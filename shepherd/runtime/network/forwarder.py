@@ -16,7 +16,7 @@ import time
 from shepherd.runtime.bundle import document, state
 from shepherd.runtime.linux import syscalls
 from shepherd.runtime.network import serving
-from shepherd.runtime.network.connections import LATER, Client, Connection, Refused
+from shepherd.runtime.network.connections import BOTH, LATER, Client, Connection, Refused
 
 _IDLE = 90.0  # seconds without a packet after which a UDP client is forgotten
 _CLIENTS = 1024  # UDP clients of all ports
@@ -58,10 +58,10 @@ class Forwarder:
         self._open = True  # whether connections are taken, or too many are there
         self._members = {}
         self._watched = {}  # descriptor of a first process → Member
-        self._connections = {}  # descriptors of both sockets → Connection
+        self._connections = {}  # descriptors of both sockets → Connection, whether it is the client's
         self._clients = {}  # (descriptor of the listener, address) → Client
         self._servers = {}  # descriptor → Client
-        self._ready = {}  # connections that may have more
+        self._ready = {}  # connections that may have more → which of their flows
         self._turn = 0
         if control is not None:
             self._epoll.register(control, select.EPOLLIN)
@@ -99,9 +99,10 @@ class Forwarder:
         while self._members:
             patient = all(one.watched is not None for one in self._members.values())
             again, self._ready = self._ready, {}
-            for descriptor, _events in self._epoll.poll(0 if again else 30.0 if patient else 1.0):
+            for descriptor, events in self._epoll.poll(0 if again else 30.0 if patient else 1.0):
                 if descriptor in self._connections:
-                    again[self._connections[descriptor]] = True
+                    connection, to_client = self._connections[descriptor]
+                    again[connection] = again.get(connection, 0) | connection.happened(events, to_client)
                 elif descriptor in self._servers:
                     self._answer(self._servers[descriptor])
                 elif descriptor in self._keys:
@@ -112,8 +113,8 @@ class Forwarder:
                     self._set_interest()
                 elif self._control is not None and descriptor == self._control.fileno():
                     self._hear()
-            for connection in again:
-                self._pump(connection)
+            for connection, which in again.items():
+                self._pump(connection, which)
             now = time.monotonic()
             if now - looked > 1.0:
                 looked = now
@@ -168,6 +169,9 @@ class Forwarder:
         for key, one in listeners.items():
             self._listeners[key] = one
             self._keys[one.fileno()] = key
+            if key.startswith("tcp"):  # those that are accepted have it from here (tcp(7))
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._epoll.register(one.fileno(), 0)
 
     def _set_interest(self):
@@ -234,21 +238,21 @@ class Forwarder:
 
     # TCP
 
-    def _pump(self, connection):
+    def _pump(self, connection, which=BOTH):
         try:
-            more = connection.pump()
+            more = connection.pump(which)
         except Refused:
             self._retry(connection)
             return
         if more:
-            self._ready[connection] = True
+            self._ready[connection] = more
         elif more is None:
             self._end(connection, False)
 
     def _join(self, connection):
-        for one in (connection.client, connection.server):
+        for to_client, one in enumerate((connection.server, connection.client)):
             connection.descriptors.append(one.fileno())
-            self._connections[one.fileno()] = connection
+            self._connections[one.fileno()] = connection, to_client
             self._epoll.register(one.fileno(), _EDGES)
 
     def _retry(self, connection):
@@ -279,26 +283,26 @@ class Forwarder:
             self._set_interest()
 
     def _accept(self, listener, key):
-        for _ in range(64):
-            if len(self._connections) >= 2 * self._most:
-                self._open = False
-                self._set_interest()
-                return
-            member = self._choose(key)
-            if member is None:
-                return
-            try:
-                descriptor, _address = listener._accept()
-            except OSError:
-                return  # nobody, or somebody who has gone
-            os.set_blocking(descriptor, False)
-            client = socket.socket(listener.family, socket.SOCK_STREAM, 0, descriptor)
-            try:
-                connection = Connection(client, key, member)
-            except OSError:
-                client.close()
-                continue
-            self._join(connection)
+        """One at a time, for others have something, too: to be told again takes as long as to find that it was all."""
+        if len(self._connections) >= 2 * self._most:
+            self._open = False
+            self._set_interest()
+            return
+        member = self._choose(key)
+        if member is None:
+            return
+        try:
+            descriptor, _address = listener._accept()
+        except OSError:
+            return  # somebody who has gone
+        os.set_blocking(descriptor, False)
+        client = socket.socket(listener.family, socket.SOCK_STREAM, 0, descriptor)
+        try:
+            connection = Connection(client, key, member)
+        except OSError:
+            client.close()
+            return
+        self._join(connection)
 
     # UDP
 

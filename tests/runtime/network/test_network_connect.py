@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 import threading
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from places import CLIENT
+from places import CLIENT, eventually
 
 for folder in ("images", "containers"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
@@ -86,6 +88,9 @@ def test_a_running_container_comes_to_a_network_and_leaves_one(host, run):
     assert fetched(host, 8080) == b"" and run("port", "web") == ""
     run("network", "connect", "third", "web")
     assert fetched(host, 8080) == b"seed\n"
+    (serving,) = host.forwarders()
+    os.kill(serving, signal.SIGKILL)
+    eventually(lambda: fetched(host, 8080) == b"seed\n")  # its monitor has been told of the process
     assert "default via" in run("exec", "web", "ip", "route")
     assert "default via" in run("exec", "web", "ip", "-6", "route")
 

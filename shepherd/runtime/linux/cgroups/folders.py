@@ -7,6 +7,7 @@ from shepherd.runtime.linux.mounts import SHUT, Mount
 from shepherd.runtime.linux.moves import hierarchies
 
 BASE = "/sys/fs/cgroup"
+ENTRANCES = {"cgroup": "tasks", "cgroup2": "cgroup.procs"}  # where a process writes that moves itself
 
 
 def read(*path: str) -> str:
@@ -60,10 +61,10 @@ def _make_all(folder):
 
 
 def join(path: str) -> None:
-    """Make the group where it is missing, and move this process into it."""
+    """Make the group where it is missing, and move this process, which has one thread, into it."""
     for hierarchy in hierarchies():
         make(hierarchy, path)
-        write(os.path.join(hierarchy[0], path, "cgroup.procs"), "0")
+        write(os.path.join(hierarchy[0], path, ENTRANCES[hierarchy[1]]), "0")
 
 
 def _share_processors(target, path):

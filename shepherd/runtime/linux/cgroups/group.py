@@ -77,32 +77,71 @@ class Group:
 
     def make(self) -> bool:
         """Make it where it is missing; whether it was missing everywhere."""
-        missing = [folders.make(hierarchy, self.path) for hierarchy in self.found]  # all of them, before all() stops
+        missing = [self._make(hierarchy) for hierarchy in self.found]  # all of them, before all() stops
         return all(missing)
 
-    def enter(self, pid: int, resources: dict) -> None:
-        """Make it, set the limits of /linux/resources, and move a new container's first process into it.
+    def _make(self, hierarchy):
+        return folders.make(hierarchy, self.path) or hierarchy[0] == self._cradle
+
+    _cradle = None  # where version 2 is mounted, if we have made the group there
+
+    def make_cradle(self):
+        """Make it in version 2 alone, for a process to be born there: a descriptor, None where there is no version 2.
+
+        Raises OSError.
+        """
+        for hierarchy in self.found:
+            if hierarchy[1] == "cgroup2":
+                if folders.make(hierarchy, self.path):
+                    self._cradle = hierarchy[0]
+                return self.cradle()
+        return None
+
+    def cradle(self):
+        """Where in version 2 one more process of it can be born: a descriptor; None where there is no such place."""
+        try:
+            return os.open(self.unified, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if self.unified else None
+        except OSError:
+            return None
+
+    def enter(self, pid: int, resources: dict, born: bool = False) -> list:
+        """Make it, set the limits of /linux/resources, and let a new container's first process in: as `admit`.
 
         Raises OSError where it cannot be made, RuntimeFailure with a JSON pointer for a limit that cannot be set.
         """
         new = self.make()
         self._limit(resources, None)
         self._filter_devices(resources, not new)
-        self.add(pid)
+        return self.admit(pid, born)
 
-    def add(self, pid: int, beside=None) -> None:
-        """Move a process into it.
+    def admit(self, pid: int, born: bool = False, beside=None) -> list:
+        """Let a process in: descriptors by which it goes into the groups of version 1 by itself (moves.go).
 
-        Where what runs inside has made groups of its own below it and version 2 takes no process in the one above
-        those, the process comes to where the process `beside` is.
+        Into that of version 2 it is moved, unless it was `born` there. Where what runs inside has made groups of its
+        own below it and version 2 takes no process in the one above those, the process comes to where the process
+        `beside` is. Raises OSError.
         """
-        for folder, (_target, kind, _names) in zip(self._folders(), self.found):
-            try:
-                folders.write(os.path.join(folder, "cgroup.procs"), "%d" % pid)
-            except OSError as error:
-                if not beside or kind != "cgroup2" or error.errno not in (errno.EBUSY, errno.EOPNOTSUPP):
-                    raise
-                folders.write(os.path.join(self._below(folder, beside), "cgroup.procs"), "%d" % pid)
+        doors = []
+        try:
+            for folder, (_target, kind, _names) in zip(self._folders(), self.found):
+                if kind == "cgroup":
+                    door = os.path.join(folder, folders.ENTRANCES[kind])
+                    doors.append(os.open(door, os.O_WRONLY | os.O_CLOEXEC))
+                elif not born:
+                    self._move(folder, pid, beside)
+        except BaseException:
+            for door in doors:
+                os.close(door)
+            raise
+        return doors
+
+    def _move(self, folder, pid, beside):
+        try:
+            folders.write(os.path.join(folder, "cgroup.procs"), "%d" % pid)
+        except OSError as error:
+            if not beside or error.errno not in (errno.EBUSY, errno.EOPNOTSUPP):
+                raise
+            folders.write(os.path.join(self._below(folder, beside), "cgroup.procs"), "%d" % pid)
 
     def _below(self, folder, pid):
         """The folder of the group, below ours, in which a process of the container is."""

@@ -119,7 +119,10 @@ class Scope(Group):
         super().__init__(path, found)
         self.unit = unit
 
-    def enter(self, pid: int, resources: dict) -> None:
+    def make_cradle(self):
+        """None: it is systemd that makes it, for a process that is there."""
+
+    def enter(self, pid: int, resources: dict, born: bool = False) -> list:
         with Manager() as manager:
             about = [
                 ("Description", ("s", "container " + self.unit)),
@@ -143,7 +146,7 @@ class Scope(Group):
             there = manager.get("ControlGroup", manager.call("GetUnit", "s", self.unit)[0], _SERVICE + "." + kind)
         if there.strip("/") != self.path:
             raise RuntimeFailure("systemd has put %s in %s, not in /%s" % (self.unit, there, self.path))
-        super().enter(pid, resources)
+        return super().enter(pid, resources, born)
 
     def apply(self, resources: dict, kept: dict) -> None:
         super().apply(resources, kept)
