@@ -241,7 +241,7 @@ def test_the_power_goes_while_an_image_is_built(runtime: Runtime, tmp_path: Path
     )
     words = ("build", "-q", "-t", "new:1", str(context))
     seen = []
-    for step in walk(runtime, 7, *words):
+    for step in walk(runtime, 4, *words):
         seen.append("new" in runtime.do("images", "--format", "{{.Repository}}").split())
         if not seen[-1]:
             runtime.do(*words)  # with what is kept of the other
