@@ -76,7 +76,9 @@ cd /root/busy
 head -c 4000000 /dev/urandom >big
 printf 'FROM page:1\\nCOPY big /big\\nRUN sh -c "cat /big /big >/more"\\n' >Containerfile
 registry=127.0.0.1:5000
-docker-registry serve /etc/docker/registry/config.yml >registry.log 2>&1 &
+storage='storage: {filesystem: {rootdirectory: /root/busy/registry}}'
+printf '%s\\n' 'version: 0.1' "$storage" "http: {addr: '$registry'}" >registry.yml
+docker-registry serve registry.yml >registry.log 2>&1 &
 shepherd-runtime build -q -t $registry/pulled:1 . >/dev/null
 until shepherd-runtime push -q --insecure $registry $registry/pulled:1 >/dev/null 2>&1; do sleep 1; done
 shepherd-runtime save $registry/pulled:1 -o saved.tar
