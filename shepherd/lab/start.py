@@ -93,7 +93,7 @@ def _plug_in(lab: Lab, host: Host, bridge: int, pid: int, netlink: Netlink) -> N
 def _wait_for_sshd(lab: Lab, host: Host, deadline: float) -> None:
     while True:
         try:
-            with socket.create_connection((host.address, host.port), timeout=1) as connection:
+            with socket.create_connection((host.address, host.port), timeout=PATIENCE / 20) as connection:
                 if connection.recv(4) == b"SSH-":
                     return
         except OSError:

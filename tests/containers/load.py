@@ -14,6 +14,8 @@ import time
 from collections import Counter
 from typing import Any
 
+from tests.patience import seconds
+
 
 class Client(threading.Thread):
     """One that asks until it is told to stop. `keep`: connections stay; `pause`: seconds between two requests."""
@@ -43,7 +45,7 @@ class Client(threading.Thread):
         if connection is None or connection.sock is None or select.select([connection.sock], [], [], 0)[0]:
             if connection is not None:
                 connection.close()
-            connection = self._connection = http.client.HTTPConnection(*self.place, timeout=30)
+            connection = self._connection = http.client.HTTPConnection(*self.place, timeout=seconds(30))
             self.opened += 1
         began = time.perf_counter()
         connection.request("POST", "/", b"x" * 2000, {} if self.keep else {"Connection": "close"})

@@ -13,10 +13,12 @@ from typing import Any
 import images
 import pytest
 
+from tests.patience import seconds
+
 pytestmark = pytest.mark.lab(hosts=3)
 
 LARGE = "0123456789abcdef" * 200_000  # more than pipes hold
-PATIENCE = 30  # seconds until what must happen has happened
+PATIENCE = seconds(30)  # seconds until what must happen has happened
 SAY = 'echo "I am $(cat /etc/hostname)"; echo "and so on" >&2; exec sleep 100000'
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import images
 import pytest
 
+from tests.patience import seconds
+
 pytestmark = pytest.mark.lab(hosts=2)
 
 ONE = "web1"
 LARGE = 40 << 20  # bytes of a layer that needs several requests
-PATIENCE = 30  # seconds until what must happen has happened
+PATIENCE = seconds(30)  # seconds until what must happen has happened
 
 
 def frames(site: Any, tasks: list[dict[str, Any]]) -> list[tuple[str, int]]:

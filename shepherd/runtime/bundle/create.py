@@ -117,6 +117,7 @@ class _Creation:
         self.sockets = []
         self.claim = self.container = None
         self.grouped = False
+        self.hooked = False  # some have run: those that come after the end have to, too
         self.pid = None
         self.ours = self.theirs = None
 
@@ -181,6 +182,7 @@ class _Creation:
             self.ours.say(b"go" + said.encode("ascii"))
         self._expect(b"ready")
         if hooked:
+            self.hooked = True
             hooks.run(config, "prestart", said)
             hooks.run(config, "createRuntime", said)
             self.ours.say(b"go" + said.encode("ascii"))
@@ -322,6 +324,8 @@ class _Creation:
         if self.grouped:
             self.group.remove()
         if self.container is not None:
+            if self.hooked:
+                hooks.run_last(self.config, document.dumps(dict(self.container.public(), status="stopped")))
             self.container.remove()
             self.container.release()
         elif self.claim is not None:

@@ -9,6 +9,7 @@ timeout in seconds, after which it and its process group are killed.
 import _signal as signal  # signal itself costs an import of enum
 import os
 import select
+import sys
 import time
 
 from shepherd.runtime.errors import RuntimeFailure
@@ -20,15 +21,13 @@ def run(config: dict, name: str, state: str) -> None:
         _run(hook, "/hooks/%s/%d" % (name, number), state)
 
 
-def run_all(config: dict, name: str, state: str) -> list:
-    """Run all hooks of that name whether they fail or not, and return what went wrong as texts."""
-    failed = []
-    for number, hook in enumerate((config.get("hooks") or {}).get(name) or []):
+def run_last(config: dict, state: str) -> None:
+    """Run all poststop hooks, whether they fail or not: what goes wrong with one is told on standard error."""
+    for number, hook in enumerate((config.get("hooks") or {}).get("poststop") or []):
         try:
-            _run(hook, "/hooks/%s/%d" % (name, number), state)
+            _run(hook, "/hooks/poststop/%d" % number, state)
         except RuntimeFailure as error:
-            failed.append(error.message)
-    return failed
+            sys.stderr.write("shepherd-runtime: %s\n" % error.message)
 
 
 def _run(hook, pointer, state):

@@ -8,7 +8,7 @@ import fcntl
 import os
 from _socket import sethostname  # socket itself costs an import of enum
 
-from shepherd.runtime.bundle import hooks
+from shepherd.runtime.bundle import document, hooks
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import moves, paths, syscalls
 
@@ -54,7 +54,7 @@ class Init:
         self.rootfs.mount_groups()
         self.ends.say(b"ready")
         self.state = self._awaited(b"go")
-        hooks.run(self.config, "createContainer", self.state.decode("ascii"))
+        hooks.run(self.config, "createContainer", self._seen_inside("creating"))
         if not early:
             self.rootfs.protect()
         if self.request.no_pivot:
@@ -71,7 +71,7 @@ class Init:
         lock(self.lock)
         self.ends.say(b"created")
         self._wait_for_start()
-        hooks.run(self.config, "startContainer", self.state.decode("ascii"))
+        hooks.run(self.config, "startContainer", self._seen_inside("created"))
         if self.notify is not None:
             self.process.notify = self._hand_over_listener
         self.process.become(self.ends.fileno(), slave is not None)
@@ -91,6 +91,10 @@ class Init:
         self._awaited(b"network", received)
         syscalls.setns(received[0], syscalls.CLONE_NEWNET)
         os.close(received[0])
+
+    def _seen_inside(self, status):
+        """The state for a hook that runs in the container's namespaces: with the pid that this process has there."""
+        return document.dumps(dict(document.loads(self.state, "state"), status=status, pid=os.getpid()))
 
     def _awaited(self, word, doors=None):
         data = self.ends.hear(doors)

@@ -1,7 +1,5 @@
 """What happens to a container after `create` (runtime.md, "Operations"): start, kill, delete, pause, resume, update."""
 
-import sys
-
 from shepherd.runtime.bundle import create, document, groups, hooks, schema, state
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -77,9 +75,7 @@ def remove(container) -> None:
             if not container.wait():
                 raise RuntimeFailure("process %d of container %s does not end" % (record["pid"], container.name))
     group.remove()
-    shown = dict(container.public(), status="stopped")
-    for message in hooks.run_all(record["config"], "poststop", document.dumps(shown)):
-        sys.stderr.write("shepherd-runtime: %s\n" % message)
+    hooks.run_last(record["config"], document.dumps(dict(container.public(), status="stopped")))
     container.remove()
 
 

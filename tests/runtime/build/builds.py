@@ -16,6 +16,8 @@ from typing import Any
 from shepherd.runtime.build import workspace
 from shepherd.runtime.images import image, layers, manifest
 from shepherd.runtime.images.store import Store
+from shepherd.runtime.linux import cgroups
+from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = (
@@ -122,7 +124,7 @@ class Builds:
 
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         environment = {"PATH": os.environ["PATH"], **self.environment}
-        more = {"stdin": subprocess.DEVNULL, "timeout": 120, "cwd": self.folder, "env": environment, **more}
+        more = {"stdin": subprocess.DEVNULL, "timeout": seconds(120), "cwd": self.folder, "env": environment, **more}
         return subprocess.run(self.argv(*words), capture_output=True, check=False, **more)
 
     def argv(self, *words: str) -> list[str]:
@@ -210,4 +212,5 @@ class Builds:
     def groups(self) -> list[str]:
         """Control groups that are left of this store's builds."""
         start = workspace.prefix(Store(str(self.root)))
-        return [str(one) for one in Path("/sys/fs/cgroup").glob(f"*/shepherd/{start}*")]
+        tops = [Path(target, cgroups.TOP) for target, _kind, _names in cgroups.hierarchies()]
+        return [str(one) for top in tops for one in top.glob(f"{start}*")]

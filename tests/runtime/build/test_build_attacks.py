@@ -373,6 +373,7 @@ echo x > /proc/sys/kernel/core_pattern && echo escaped
 cat /proc/kcore | head -c 1 | grep -q . && echo escaped
 echo 1 > /sys/kernel/uevent_helper && echo escaped
 mkdir /sys/fs/cgroup/pids/new && echo escaped
+mkdir /sys/fs/cgroup/new && [ -e /sys/fs/cgroup/new/cgroup.procs ] && echo escaped
 ping -c 1 -W 1 10.255.255.1 && echo escaped
 ls /proc | grep -c '^[0-9]'
 true

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builds import archive
 
+from tests.patience import seconds
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -36,7 +38,7 @@ class Buildah:
         ]
 
     def do(self, *words: str) -> str:
-        done = subprocess.run([*self.words, *words], capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run([*self.words, *words], capture_output=True, text=True, timeout=seconds(300), check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

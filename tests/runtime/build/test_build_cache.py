@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from builds import Builds, archive, program, pythons
 
+from tests.patience import seconds
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -270,7 +272,7 @@ def test_two_builds_at_once_make_a_step_once(base: Builds):
         subprocess.Popen(base.argv("build", "-t", f"t:{number}", str(base.context)), stderr=subprocess.PIPE)
         for number in range(3)
     ]
-    said = [one.communicate(timeout=60)[1].decode() for one in running]
+    said = [one.communicate(timeout=seconds(60))[1].decode() for one in running]
     assert [one.returncode for one in running] == [0, 0, 0], said
     assert sum("CACHED" in one for one in said) == 2
     assert len({base.digest(f"t:{number}") for number in range(3)}) == 1
@@ -360,7 +362,7 @@ def test_sharing_of_caches(base: Builds):
         )
         for number in range(3)
     ]  # fmt: skip
-    assert [(one.communicate(timeout=60)[1], one.returncode) for one in running] == [(b"", 0)] * 3
+    assert [(one.communicate(timeout=seconds(60))[1], one.returncode) for one in running] == [(b"", 0)] * 3
     assert {(base.files(f"t:{number}") / "code").read_text() for number in range(3)} == {"0\n"}
 
 
@@ -373,7 +375,7 @@ def test_caches_in_any_order_do_not_wait_for_one_another(base: Builds):
         path.write_text(f"FROM base:1\nRUN {mounts} echo {number}; sleep 0.1\n")
         words = base.argv("build", "-q", "-f", str(path), str(base.context))
         running.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
-    assert [(one.communicate(timeout=60)[1], one.returncode) for one in running] == [(b"", 0)] * 4
+    assert [(one.communicate(timeout=seconds(60))[1], one.returncode) for one in running] == [(b"", 0)] * 4
 
 
 def test_a_cache_that_begins_with_files_of_a_stage(base: Builds):
@@ -464,9 +466,9 @@ def test_a_build_that_is_ended_leaves_nothing(base: Builds, number):
         if line.endswith(b"started\n"):
             break
     running.send_signal(number)
-    running.communicate(timeout=30)
+    running.communicate(timeout=seconds(30))
     assert running.returncode == (130 if number != signal.SIGKILL else -9)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + seconds(20)
     while any(marker.encode() in command for command in _commands()):
         assert time.monotonic() < deadline
     if number == signal.SIGKILL:

@@ -14,6 +14,7 @@ import pytest
 from builds import Builds, archive
 
 from shepherd.runtime.images.manifest import OCI_MANIFEST
+from tests.patience import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def test_a_build_that_is_killed_at_any_step(base: Builds, whom):
                     os.kill(pid, signal.SIGKILL)
                 break
             finished = line.startswith(b"named ")
-        running.communicate(timeout=60)
+        running.communicate(timeout=seconds(60))
         if seen <= number:
             assert running.returncode == 0
         number += 2  # every second line, to save time
@@ -65,7 +66,7 @@ def test_a_build_that_is_killed_at_any_step(base: Builds, whom):
     before = base.digest()
     base.do("rmi", "t:1")
     base.do("builder", "prune", "-a")
-    assert start(base).wait(60) == 0
+    assert start(base).wait(seconds(60)) == 0
     assert base.digest() == before
     assert list((base.root / "staging").iterdir()) == []
     assert base.groups() == []
@@ -79,7 +80,7 @@ def test_a_process_that_died_is_said(base: Builds):
         pass
     for pid in children(running.pid):
         os.kill(pid, signal.SIGKILL)
-    said = running.communicate(timeout=30)[1]
+    said = running.communicate(timeout=seconds(30))[1]
     assert running.returncode == 1
     assert b"the build's process ended unexpectedly (signal 9)" in said
     assert list((base.root / "staging").iterdir()) == []
@@ -101,7 +102,11 @@ exit $code"""
     words = base.argv("build", "-t", "t:1", str(base.context))
     base.root = real
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script, "sh", *words], capture_output=True, text=True, check=False, timeout=120
+        ["unshare", "-m", "sh", "-c", script, "sh", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds(120),
     )
     assert done.returncode == 1, done.stderr
     assert "No space left on device" in done.stderr

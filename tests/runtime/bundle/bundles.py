@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from shepherd.runtime.bundle import template
+from shepherd.runtime.linux import cgroups
+from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = (
@@ -31,6 +33,11 @@ def busybox() -> str | None:
         if os.path.exists(path) and b"/ld-linux" not in Path(path).read_bytes():
             return path
     return None
+
+
+def groups(path: str) -> list[Path]:
+    """The control groups of that path that there are, in all hierarchies."""
+    return [Path(target, path) for target, _kind, _names in cgroups.hierarchies() if Path(target, path).is_dir()]
 
 
 class Bundle:
@@ -130,7 +137,7 @@ class Bundle:
                 stdout=out,
                 stderr=out,
                 check=False,
-                timeout=60,
+                timeout=seconds(60),
             )
         assert done.returncode == 0, (self.folder / "output").read_text()
 
@@ -139,7 +146,7 @@ class Bundle:
         return found
 
     def wait_for(self, status: str, name: str = "c") -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + seconds(30)
         while self.state(name)["status"] != status:
             assert time.monotonic() < deadline, self.state(name)
 
@@ -148,7 +155,7 @@ class Bundle:
         path = self.linux.get("cgroupsPath", "/").strip("/")
         if not path:
             return []
-        return [str(one) for one in Path("/sys/fs/cgroup").glob(f"*/{path}")]
+        return [str(one) for one in groups(path)]
 
     def traces(self) -> list[str]:
         """What is left of containers: records, groups and processes."""
@@ -172,8 +179,6 @@ class Bundle:
             self.call("delete", "--force", name)
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
-        parent = f"/shepherd-test-{os.getpid()}"
-        for hierarchy in Path("/sys/fs/cgroup").glob("*" + parent):
-            for folder in sorted(hierarchy.rglob("*/"), reverse=True):
-                folder.rmdir()
-            hierarchy.rmdir()
+        for top in groups(f"shepherd-test-{os.getpid()}"):
+            for folder, _folders, _files in os.walk(top, topdown=False):
+                Path(folder).rmdir()

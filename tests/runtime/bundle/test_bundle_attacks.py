@@ -15,6 +15,7 @@ import pytest
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import launcher, paths, syscalls
+from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
 
@@ -547,7 +548,7 @@ touch /tmp/ready; sleep 1000"""
         bundle.process["args"] = ["sh", "-c", attack]
         bundle.create()
         bundle.do("start", "c")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + seconds(30)
         while not (bundle.rootfs / "tmp" / "ready").exists():
             assert time.monotonic() < deadline
         if kind == "shared":

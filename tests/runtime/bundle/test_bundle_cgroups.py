@@ -13,6 +13,7 @@ import pytest
 from bundles import CHECKOUT, Bundle
 
 from shepherd.runtime.linux import cgroups
+from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
 
@@ -42,7 +43,7 @@ def text(group, controller, *names):
 
 
 def until(condition, what):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds(60)
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)

@@ -28,11 +28,17 @@ from hypothesis.stateful import (
 from shepherd.runtime.bundle import state
 from shepherd.runtime.cli import oci
 from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.linux import cgroups
+from tests.patience import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.lab
+# config.md, "Linux mount options": those that every runtime has to have
+MOUNT_OPTIONS = """async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime nodev nodiratime
+noexec noiversion nolazytime norelatime nostrictatime nosuid private rbind relatime remount ro rprivate rshared rslave
+runbindable rw shared silent slave strictatime suid sync unbindable"""
 LISTS = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
 
 
@@ -45,7 +51,7 @@ def test_hooks_run_in_the_order_of_their_list_and_at_their_time(bundle):
         f'echo "$1 $(cat /proc/$pid/comm 2>/dev/null) $(ls -d $2 2>/dev/null | wc -l)" >> {log}\n'
     )
     report.chmod(0o755)
-    groups = "/sys/fs/cgroup/*" + bundle.linux["cgroupsPath"]
+    groups = " ".join(target + bundle.linux["cgroupsPath"] for target, _kind, _names in cgroups.hierarchies())
     bundle.config["hooks"] = {
         name: [{"path": str(report), "args": ["report", f"{name}{number}", groups]} for number in (1, 2)]
         for name in LISTS
@@ -89,8 +95,31 @@ def test_every_option_that_is_offered_is_taken(bundle, tmp_path):
     recursive = [word for word in sorted(set(words) - apart) if word.startswith("r") and word[1:] in words]
     bundle.mount("/bound/again", str(tmp_path), "rbind", *recursive)
     bundle.mount("/made/0", "tmpfs", "remount", "ro", kind="tmpfs")
-    assert {"bind", "rbind", "remount", "ro", "rw", "nosuid", "noexec", "nodev", "rprivate", "rslave"} <= set(words)
+    assert set(MOUNT_OPTIONS.split()) <= set(words)
     assert int(bundle.output("grep -c ' /made/' /proc/self/mountinfo")) == len(set(words) - apart)
+
+
+def test_every_name_that_is_offered_is_taken(bundle):
+    """features-linux.md: namespaces, capabilities, and the words of seccomp; a mapped mount is parsed."""
+    found = json.loads(bundle.do("features"))["linux"]
+    bundle.linux["namespaces"] = [{"type": kind} for kind in found["namespaces"] if kind != "user"]
+    bundle.process["capabilities"] = dict.fromkeys(("bounding", "permitted", "effective"), found["capabilities"])
+    seccomp = found["seccomp"]
+    actions = [one for one in seccomp["actions"] if one != "SCMP_ACT_NOTIFY"]  # needs an agent; see below
+    # of a call that nobody makes, with an argument that it never has: what is asked is whether the words are known
+    rules = [
+        {"names": ["vhangup"], "action": action, "args": [{"index": 0, "value": number, "valueTwo": 1, "op": operator}]}
+        for number, action in enumerate(actions, 5)
+        for operator in seccomp["operators"]
+    ]
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": seccomp["archs"],
+        "flags": [one for one in seccomp["knownFlags"] if "KILLABLE" not in one],  # goes with an agent, too
+        "syscalls": rules,
+    }
+    assert "running\n" in bundle.output("echo running")
+    assert found["mountExtensions"]["idmap"]["enabled"] is True
 
 
 def test_a_relative_destination_begins_at_the_root(bundle, tmp_path):
@@ -116,8 +145,7 @@ def test_delete_takes_nothing_that_create_did_not_make(bundle, tmp_path):
     bundle.mount("/kept", str(tmp_path / "kept"), "bind")
     parent = bundle.linux["cgroupsPath"]
     bundle.linux["cgroupsPath"] = parent + "/own"
-    roots = [one for one in Path("/sys/fs/cgroup").iterdir() if (one / "cgroup.procs").exists()]
-    beside = [one / parent.strip("/") / "beside" for one in roots]
+    beside = [Path(target, parent.strip("/"), "beside") for target, _kind, _names in cgroups.hierarchies()]
     with subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "echo ok; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
@@ -302,7 +330,7 @@ class Life(RuleBasedStateMachine):
                 state.find(str(self.bundle.state_folder), "c")
             return
         container = state.find(str(self.bundle.state_folder), "c")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + seconds(30)
         while (found := container.public())["status"] != self.status:  # a signal takes its time
             assert self.status == "stopped" and time.monotonic() < deadline, (found, self.status)
         assert (

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from shepherd.runtime.linux import capabilities
+from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
 
@@ -197,7 +198,7 @@ def test_a_namespace_by_path(bundle, tmp_path):
         found = bundle.output("readlink /proc/self/ns/net; readlink /proc/self/ns/uts; hostname").split()
         assert found == [*expected, "theirs"]
     finally:
-        holder.communicate(timeout=30)
+        holder.communicate(timeout=seconds(30))
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/proc/self/ns/uts", "/absent", "/dev/null"])

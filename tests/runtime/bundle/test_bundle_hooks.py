@@ -59,14 +59,14 @@ def test_all_hooks(bundle):
     assert {(one[3], one[4]) for one in found} == {("b", "argument")}
     states = [one[5] for one in found]
     assert {(one["id"], one["bundle"]) for one in states} == {("c", str(bundle.folder))}
-    assert states[0]["status"] == states[1]["status"] == "creating"
-    assert states[5]["status"] == "stopped"
-    assert states[0]["pid"] > 0
+    assert [one["status"] for one in states] == ["creating"] * 3 + ["created", "running", "stopped"]
+    assert states[0]["pid"] == states[1]["pid"] == states[4]["pid"] > 1
+    assert states[2]["pid"] == states[3]["pid"] == 1  # as it is seen inside
 
 
 @pytest.mark.parametrize("name", NAMES[:4])
 def test_a_hook_that_fails_ends_it(bundle, name):
-    bundle.config["hooks"] = {name: [record(bundle, name, "exit 3")]}
+    bundle.config["hooks"] = {name: [record(bundle, name, "exit 3")], "poststop": [record(bundle, "poststop")]}
     bundle.process["args"] = ["touch", "/tmp/ran"]
     bundle.write()
     bundle.names.add("c")
@@ -75,6 +75,8 @@ def test_a_hook_that_fails_ends_it(bundle, name):
     assert f"/hooks/{name}/0" in done.stderr
     assert "exit code 3" in done.stderr
     assert not (bundle.rootfs / "tmp" / "ran").exists()
+    assert [one[0] for one in entries(bundle)] == [name, "poststop"]
+    assert entries(bundle)[1][5]["status"] == "stopped"
     assert bundle.traces() == []
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from bundles import CHECKOUT, PROGRAM
 
+from tests.patience import seconds
+
 pytestmark = pytest.mark.lab
 
 
@@ -119,7 +121,7 @@ def test_signals_reach_the_program(bundle):
     bundle.write()
     bundle.names.add("c")
     process = subprocess.Popen(bundle.argv("run", "--bundle", str(bundle.folder), "c"), stdin=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds(30)
     while "trap" not in " ".join(commands(bundle)):
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGTERM)
@@ -175,7 +177,7 @@ def test_processes_without_a_namespace_of_their_own_end_too(bundle):
     bundle.process["args"] = ["sh", "-c", "sleep 1000 & sleep 1000 & wait"]
     bundle.create()
     bundle.do("start", "c")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds(30)
     while len(bundle.processes()) < 3:
         assert time.monotonic() < deadline
     bundle.do("delete", "--force", "c")
@@ -286,7 +288,7 @@ def killed_at(bundle, step, *words):
 
 def ended(bundle):
     """Processes of ours that lost their runtime see it and end."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds(30)
     while bundle.processes():
         if time.monotonic() > deadline:
             return False
@@ -339,7 +341,7 @@ def test_a_runtime_that_is_killed_takes_the_waiting_process_along(bundle):
         bundle.argv("create", "--bundle", str(bundle.folder), "c"), stdin=subprocess.DEVNULL, start_new_session=True
     )
     pid_file = Path(f"{hook}.pid")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds(30)
     while not (pid_file.exists() and pid_file.read_text().strip()):
         assert time.monotonic() < deadline
     assert bundle.state()["status"] == "creating"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from bundles import APPLETS, CHECKOUT, busybox
+from bundles import APPLETS, CHECKOUT, busybox, groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ class Podman:
     def close(self) -> None:
         self("rm", "--all", "--force", "--time=0")
         self._place.communicate()
-        for group in Path("/sys/fs/cgroup").glob(f"*{self.parent}"):
+        for group in groups(self.parent.strip("/")):
             for folder, _folders, _files in os.walk(group, topdown=False):
                 Path(folder).rmdir()
 

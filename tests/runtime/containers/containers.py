@@ -13,6 +13,9 @@ from typing import Any
 
 from image_maker import Layout, entry, folder, layer, symlink
 
+from shepherd.runtime.linux import cgroups
+from tests.patience import seconds
+
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = (
     f"import os, sys; sys.path.insert(0, {str(CHECKOUT)!r}); from shepherd.runtime.cli import main; code = main();"
@@ -120,7 +123,7 @@ class Runtime:
 
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a verb, and return what became of it."""
-        more = {"stdin": subprocess.DEVNULL, "timeout": 60, "env": self.environment, **more}
+        more = {"stdin": subprocess.DEVNULL, "timeout": seconds(60), "env": self.environment, **more}
         if "input" in more:
             del more["stdin"]
         done = subprocess.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
@@ -159,7 +162,7 @@ class Runtime:
 
     def until(self, test: Any, what: object = "") -> Any:
         """What `test()` returns when that is true."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + seconds(60)
         while True:
             found = test()
             if found:
@@ -227,5 +230,6 @@ class Runtime:
                 except ProcessLookupError:
                     continue
             for name in {one.name for one in self.state.glob("*/*")}:
-                for hierarchy in Path("/sys/fs/cgroup").glob(f"*/shepherd/{name}"):
-                    hierarchy.rmdir()
+                for target, _kind, _names in cgroups.hierarchies():
+                    if Path(target, "shepherd", name).exists():
+                        Path(target, "shepherd", name).rmdir()

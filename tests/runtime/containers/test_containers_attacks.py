@@ -15,6 +15,8 @@ import pytest
 from containers import GROUP, PASSWD, base
 from image_maker import entry, folder, layer, symlink
 
+from tests.patience import seconds
+
 pytestmark = pytest.mark.lab
 
 
@@ -258,7 +260,7 @@ def test_a_log_that_is_a_link_is_not_written_through(runtime, canary):
     """Nothing inside can make one; a record that was tampered with is met with a refusal."""
     identity = runtime.do("create", "--network", "none", "--name", "one", "box:1", "echo", "flood").strip()
     os.symlink(canary / "secret", runtime.root / "containers" / identity / f"{identity}-json.log")
-    runtime.call("start", "-a", "one", timeout=20)
+    runtime.call("start", "-a", "one", timeout=seconds(20))
     assert (canary / "secret").read_text() == "not yours"
     for one in runtime.root.glob("containers/*/monitor.err"):
         one.unlink()
@@ -352,7 +354,7 @@ def test_a_container_that_fills_its_input_or_output_holds_up_nobody_else(runtime
     thread.join(60)
     assert done.is_set()
     process.stdout.close()
-    process.wait(timeout=30)
+    process.wait(timeout=seconds(30))
     process.stderr.close()
 
 

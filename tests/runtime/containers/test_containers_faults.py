@@ -21,6 +21,8 @@ import pytest
 from containers import CHECKOUT, base, busybox
 from image_maker import Layout, entry, layer
 
+from tests.patience import seconds
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 # Runs a verb. Before the step of that number, counted in all processes that come of it, all of them are killed. Which
-# files were synced is kept in a file: their inodes, or "all" and when that was (syncfs).
+# files were synced is kept in a file: their inodes, or "all" and when that was (syncfs). A build's process, the first
+# of a namespace, can kill nobody outside: it says so by a pipe, and stands still.
 CUT = """
-import mmap, os, signal, struct, sys, time
+import fcntl, mmap, os, signal, struct, sys, time
 sys.path.insert(0, {checkout!r})
-step, synced = int(sys.argv.pop(1)), sys.argv.pop(1)
+step, synced, given = int(sys.argv.pop(1)), sys.argv.pop(1), int(sys.argv.pop(1))
+told = fcntl.fcntl(given, fcntl.F_DUPFD_CLOEXEC, 500)  # a number that nobody else comes to have
+os.close(given)
 from shepherd.runtime.cli import main
 from shepherd.runtime.linux import syscalls
 counter, group = mmap.mmap(-1, 8), os.getpgrp()
@@ -41,13 +46,22 @@ def note(text):  # opened each time: monitors close what they do not know
     notes = real(synced, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     write(notes, text)
     os.close(notes)
+def tell(text):
+    try:
+        write(told, text)
+    except OSError:
+        return False
+    return True
 def watched(call):
     def wrapper(*words, **names):
-        if os.getpid() == 1:
-            return call(*words, **names)  # the container's, which can end nobody out here
+        first = os.getpid() == 1
+        if first and not tell(b""):
+            return call(*words, **names)  # a container's, which has closed it
         done = struct.unpack("q", counter)[0] + 1
         counter[:] = struct.pack("q", done)
         if done == step:
+            while first and tell(b"now"):
+                time.sleep(1000)
             os.killpg(group, signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)  # a monitor is in a group of its own
         return call(*words, **names)
@@ -75,17 +89,23 @@ def cut(runtime: Runtime, step: int, *words: str) -> int:
     synced.unlink(missing_ok=True)
     started = runtime.place / "started"
     started.touch()
-    argv = [sys.executable, "-I", "-S", "-c", CUT.format(checkout=str(CHECKOUT)), str(step), str(synced), *words]
-    done = subprocess.run(
-        argv, env=runtime.environment, start_new_session=True, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=60, check=False,
+    said, tells = os.pipe()
+    argv = [sys.executable, "-I", "-S", "-c", CUT.format(checkout=str(CHECKOUT)), str(step), str(synced), str(tells)]
+    done = subprocess.Popen(
+        [*argv, *words], env=runtime.environment, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=[tells],
     )  # fmt: skip
+    os.close(tells)
+    if os.read(said, 3):
+        os.killpg(done.pid, signal.SIGKILL)
+    os.close(said)
+    out, err = done.communicate(timeout=seconds(60))
     for pid in runtime.ours():
         os.kill(pid, signal.SIGKILL)
     runtime.until(lambda: not runtime.ours())
     if done.returncode != -signal.SIGKILL:
-        assert done.returncode == 0, done.stderr
-        return int(done.stdout.rpartition("\n")[2])
+        assert done.returncode == 0, err
+        return int(out.rpartition("\n")[2])
     notes = synced.read_text().splitlines() if synced.exists() else []
     kept = {int(one) for one in notes if not one.startswith("all")}
     since = max([started.stat().st_mtime_ns, *(int(one.split()[1]) for one in notes if one.startswith("all"))])
@@ -211,6 +231,30 @@ def test_the_power_goes_while_an_image_is_imported(runtime: Runtime, tmp_path: P
     assert seen[0] and False in seen
 
 
+def test_the_power_goes_while_an_image_is_built(runtime: Runtime, tmp_path: Path) -> None:
+    """It is there as a whole or not at all, and so is what is kept of its steps: another build has all of its files."""
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "copied").write_bytes(os.urandom(40000))
+    (context / "Containerfile").write_text(
+        "FROM box:1\nCOPY copied /data/\nRUN seq 1000 > /data/made\nCMD cat /data/copied /data/made | wc -c\n"
+    )
+    words = ("build", "-q", "-t", "new:1", str(context))
+    seen = []
+    for step in walk(runtime, 4, *words):
+        seen.append("new" in runtime.do("images", "--format", "{{.Repository}}").split())
+        if not seen[-1]:
+            runtime.do(*words)  # with what is kept of the other
+        assert runtime.output("new:1") == "43893\n", step
+        runtime.do("rmi", "new:1")
+        runtime.do("builder", "prune", "-a")
+        runtime.do("image", "prune", "-f")
+        assert list((runtime.root / "staging").iterdir()) == [], step
+        assert list((runtime.root / "leases").iterdir()) == [], step
+        assert runtime.output("box:1", "echo", "others are as they were") == "others are as they were\n"
+    assert seen[0] and False in seen
+
+
 # No room
 
 
@@ -232,7 +276,7 @@ def on_a_small_disk(runtime: Runtime, size: str, script: str) -> str:
     text = FULL.format(size=size, root=runtime.root, state=runtime.state, script=shell)
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", text], env=runtime.environment, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=100, check=False,
+        text=True, timeout=seconds(100), check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr + done.stdout
     return done.stdout

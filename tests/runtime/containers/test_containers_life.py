@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import seconds
+
 pytestmark = pytest.mark.lab
 LOOP = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"
 
@@ -103,7 +105,7 @@ def test_signals_reach_it_through_the_foreground(runtime):
     process = runtime.popen("run", "--rm", "--network", "none", "box:1", "sh", "-c", LOOP)
     assert process.stdout.readline() == "up\n"
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30) == ("bye\n", "")
+    assert process.communicate(timeout=seconds(30)) == ("bye\n", "")
     assert process.returncode == 3
     assert runtime.traces() == []
 
@@ -119,7 +121,7 @@ def test_a_reader_that_is_slow_gets_everything(runtime):
     first = process.stdout.read(10)
     runtime.until(lambda: runtime.do("ps", "-q"))
     rest = process.stdout.read()
-    process.communicate(timeout=60)
+    process.communicate(timeout=seconds(60))
     assert first + rest == "".join(f"{number}\n" for number in range(1, 500001))
 
 
@@ -224,7 +226,7 @@ def test_wait_for_one_that_runs(runtime):
     runtime.until(lambda: runtime.do("logs", "one"))
     process = runtime.popen("wait", "one")
     runtime.do("kill", "-s", "TERM", "one")
-    assert process.communicate(timeout=30)[0] == "5\n"
+    assert process.communicate(timeout=seconds(30))[0] == "5\n"
 
 
 def test_attach(runtime):
@@ -403,7 +405,7 @@ def test_a_terminal(runtime):
         if not part:
             break
         said += part
-    assert process.wait(timeout=30) == 0, said
+    assert process.wait(timeout=seconds(30)) == 0, said
     assert b"33 99" in said and b"got-typed" in said
     os.close(master)
 
@@ -425,7 +427,7 @@ def test_detaching_from_a_terminal(runtime):
     while b"#" not in said:
         said += os.read(master, 1000)
     os.write(master, b"\x10\x11")
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=seconds(30)) == 0
     assert runtime.status("one") == "running"
     os.close(master)
 
@@ -455,7 +457,7 @@ def test_a_network(runtime):
         env={**runtime.environment, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds(120),
         check=False,
     )
     assert done.returncode == 0, done

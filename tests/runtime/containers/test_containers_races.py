@@ -20,6 +20,7 @@ from shepherd.runtime.cli import main
 from shepherd.runtime.containers import record, removal
 from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.images import files
+from tests.patience import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +241,7 @@ us = os.getpid()
 def wait():
     if os.getpid() != us or not glob.glob({state!r} + "/containers/*"):
         return  # that was not the monitor
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds(60)
     while not any(os.path.getsize(one) for one in glob.glob({root!r} + "/containers/*/*-json.log")):
         assert time.monotonic() < deadline
 os.register_at_fork(after_in_parent=wait)
@@ -251,5 +252,7 @@ def test_who_is_late_to_attach_misses_nothing(runtime: Runtime) -> None:
     """`run` gets no processor between the fork of its monitor and the moment at which the container has spoken."""
     program = LATE.format(root=str(runtime.root), state=str(runtime.state)) + PROGRAM
     words = [sys.executable, "-I", "-S", "-c", program, "run", "--network", "none", "box:1", "echo", "here"]
-    done = subprocess.run(words, env=runtime.environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        words, env=runtime.environment, capture_output=True, text=True, timeout=seconds(100), check=False
+    )
     assert (done.stdout, done.returncode) == ("here\n", 0), done

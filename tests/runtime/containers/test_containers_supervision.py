@@ -17,6 +17,7 @@ import pytest
 from image_maker import layer
 
 from shepherd.runtime.errors import RuntimeFailure
+from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
 UP = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"
@@ -83,7 +84,7 @@ def test_following_goes_on_through_rotations_and_ends_with_the_container(runtime
         "-c",
         "seq 1000; sleep 0.2; seq 1001 4000",
     )
-    followed = runtime.popen("logs", "-f", "one").communicate(timeout=60)[0]
+    followed = runtime.popen("logs", "-f", "one").communicate(timeout=seconds(60))[0]
     assert followed == "".join(f"{number}\n" for number in range(1, 4001))
 
 
@@ -244,7 +245,7 @@ def test_every_verb_notices(runtime, verb):
         process = runtime.popen(*words)
         runtime.until(lambda: runtime.monitor("one"))
         runtime.do("stop", "one")
-        process.communicate(timeout=30)
+        process.communicate(timeout=seconds(30))
         return
     runtime.do(*words)
     if verb in ("logs", "inspect", "exec", "stats", "restart", "start", "pause"):
@@ -259,7 +260,7 @@ def test_a_foreground_run_goes_on_under_the_next_monitor(runtime):
     runtime.kill_monitor("one")
     runtime.until(lambda: runtime.monitor("one"))
     runtime.do("stop", "one")
-    process.communicate(timeout=30)
+    process.communicate(timeout=seconds(30))
     assert process.returncode in (3, 255)
 
 
@@ -281,7 +282,7 @@ def test_a_monitor_is_killed_again_and_again(runtime):
             pass  # it has ended
         except RuntimeFailure as error:
             assert "no such container" in error.message  # it is not there yet
-        process.communicate(timeout=60)
+        process.communicate(timeout=seconds(60))
     runtime.do("ps", "-a")
     names = runtime.do("ps", "-a", "--format", "{{.Names}}").split()
     for name in names:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.patience import seconds
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -76,7 +78,7 @@ http:
             self._child = subprocess.Popen(
                 ["docker-registry", "serve", str(self.folder / "config.yml")], stdout=log, stderr=log
             )
-        end = time.monotonic() + 30
+        end = time.monotonic() + seconds(30)
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()

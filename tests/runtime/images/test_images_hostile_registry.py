@@ -24,6 +24,7 @@ from shepherd.runtime.images.push import push
 from shepherd.runtime.images.reference import parse
 from shepherd.runtime.images.store import Store
 from shepherd.runtime.images.transport import Settings
+from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
 SECRET = ("shepherd", "wool")
@@ -393,7 +394,7 @@ def test_a_pull_that_is_killed_at_any_step(servers, tmp_path):
 
     def attempt(store, step):
         words = [sys.executable, "-I", "-c", KILLED, str(CHECKOUT), store.root, here.address, str(step)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(words, capture_output=True, text=True, timeout=seconds(60), check=False)
 
     total = int(attempt(Store(str(tmp_path / "whole")), 0).stdout)
     store = Store(str(tmp_path / "store"))

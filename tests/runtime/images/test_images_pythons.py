@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import seconds
+
 HERE = Path(__file__).parent
 
 
@@ -26,6 +28,6 @@ def test_an_image(python, tmp_path):
     """Also in the C locale, where the older Pythons take file names for ASCII."""
     words = [python, "-I", "-S", "-B", HERE / "images_program.py", HERE.parents[2], tmp_path]
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=100, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        words, capture_output=True, text=True, timeout=seconds(100), env={"PATH": os.environ["PATH"], "LC_ALL": "C"}
     )
     assert done.stdout.endswith("fine\n") and done.returncode == 0, done.stdout + done.stderr

@@ -20,6 +20,7 @@ from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.names import Names
 from shepherd.runtime.images.reference import parse
 from shepherd.runtime.images.store import Store
+from tests.patience import seconds
 
 ROOT = Path(__file__).parents[3]
 
@@ -208,7 +209,10 @@ def test_killed_at_any_step(tmp_path):
     while not finished:
         place = tmp_path / f"store{step}"
         done = subprocess.run(
-            [sys.executable, "-I", "-c", program, str(place), str(step)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-I", "-c", program, str(place), str(step)],
+            capture_output=True,
+            text=True,
+            timeout=seconds(60),
         )
         finished = done.stdout == "done\n"
         assert finished or done.returncode == -signal.SIGKILL, done.stderr

@@ -12,6 +12,7 @@ import pytest
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import reaper
+from tests.patience import seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def argv(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 
 def test_it_ends_as_its_program_does(argv):
     def code(*words: str) -> int:
-        return subprocess.run([*argv, *words], check=False, stderr=subprocess.DEVNULL, timeout=60).returncode
+        return subprocess.run([*argv, *words], check=False, stderr=subprocess.DEVNULL, timeout=seconds(60)).returncode
 
     for script, expected in (("exit 5", 5), ("kill -9 $$", 137), ("kill -USR1 $$", 138), ("(sleep 0.1 &); exit 3", 3)):
         assert code("/bin/sh", "sh", "-c", script) == expected, script

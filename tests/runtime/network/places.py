@@ -20,11 +20,12 @@ from typing import Any
 from shepherd.runtime.linux import syscalls
 from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.network import attach
+from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
 UPLINK, CLIENT = "198.51.100.1", "198.51.100.2"  # RFC 5737
 UPLINK6, CLIENT6 = "2001:db8:1::1", "2001:db8:1::2"
-PATIENCE = 20.0
+PATIENCE = seconds(20)
 PR_SET_PDEATHSIG = 1
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a namespace that nobody is connected to
 
@@ -116,7 +117,9 @@ class Place:
     def program(self, *words: str, text: str = "", check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a program there."""
         with self.inside():
-            done = subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=60, **more)
+            done = subprocess.run(
+                words, input=text, capture_output=True, text=True, check=False, timeout=seconds(60), **more
+            )
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done
 

@@ -12,6 +12,7 @@ from places import CLIENT, CLIENT6, UPLINK, Box, eventually, exchange, passes
 
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.network import attach, joining, records
+from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
 
@@ -302,7 +303,7 @@ def test_many_at_once_get_different_addresses(host):
                              env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             for box in boxes
         ]  # fmt: skip
-    said = [process.communicate(timeout=60)[0].split() for process in running]
+    said = [process.communicate(timeout=seconds(60))[0].split() for process in running]
     assert all(process.returncode == 0 for process in running), said
     last = [words[-1] for words in said]
     assert len(set(last)) == len(boxes)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import seconds
+
 HERE = Path(__file__).parent
 
 
@@ -26,5 +28,5 @@ def pythons() -> list[str]:
 def test_a_network(python, tmp_path):
     words = [python, "-I", "-S", "-B", HERE / "network_program.py", HERE.parents[2], tmp_path]
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=100, env=environment, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds(100), env=environment, check=False)
     assert done.stdout.endswith("fine\n") and done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.patience import seconds
+
 CHECKOUT = Path(__file__).parents[3]
 PYTHON = os.environ.get("SHEPHERD_TARGET_PYTHON", "/usr/bin/python3")
 # of this process alone: others may run the same tests beside it
@@ -144,7 +146,7 @@ class User:
 
     def call(self, *words: object, **more: Any) -> subprocess.CompletedProcess[str]:
         """A program."""
-        more = {"stdin": subprocess.DEVNULL, "timeout": 60, "env": self.environment, **more}
+        more = {"stdin": subprocess.DEVNULL, "timeout": seconds(60), "env": self.environment, **more}
         if "input" in more:
             del more["stdin"]
         return subprocess.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
@@ -193,7 +195,7 @@ class User:
 
     def until(self, test: Any) -> None:
         """Wait for the kernel."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + seconds(30)
         while not test():
             assert time.monotonic() < deadline, [
                 Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes(self.number)

@@ -12,6 +12,8 @@ import pytest
 from people import FIRST, processes
 from registries import Registry
 
+from tests.patience import seconds
+
 pytestmark = pytest.mark.lab
 
 
@@ -21,7 +23,7 @@ def test_a_container_from_its_image_to_its_end(user):
     address = user.do("port", "web", "80/tcp").strip()
     assert address.startswith("127.0.0.1:")
     user.until(lambda: user.do("logs", "web") == "up\n")
-    with urllib.request.urlopen(f"http://{address}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}/", timeout=seconds(10)) as answer:
         assert answer.read() == b"served\n"
     assert user.do("exec", "web", "id", "-u") == "0\n"
     assert user.do("exec", "-i", "web", "cat", input="through\n") == "through\n"
@@ -45,7 +47,7 @@ def test_what_comes_in_does_not_come_from_the_loopback(dave):
         remote[:] = [line[2].partition(":")[0][-8:] for line in lines if line[1].endswith(":0050") and line[3] == "01"]
         return remote
 
-    with socket.create_connection((host, int(port)), timeout=10):
+    with socket.create_connection((host, int(port)), timeout=seconds(10)):
         dave.until(heard)
     assert remote == ["0200D10A"]  # 10.209.0.2, as a little-endian machine shows it
 
