@@ -9,7 +9,7 @@ where that is not so.
 
     --hosts N      on so many lab hosts (2; with --database 3)
     --updates N    so often (10)
-    --database     the playbook shop/shop.yml: three instances beside a PostgreSQL whose data is in a volume; they write
+    --database     the playbook shop/shop.yml: two instances beside a PostgreSQL whose data is in a volume; they write
                    and read there for each request, and in the end it has a row for each answer. The root of both,
                    made by mmdebstrap, is kept in ~/.cache/shepherd-bench
 """
@@ -43,6 +43,11 @@ PORT, DRAIN, QUIET = 8098, 3, (0.5, 7.5)
 BROKEN = 6  # which update
 CACHE = Path.home() / ".cache/shepherd-bench"
 PACKAGES = "postgresql,python3-psycopg2"
+# of these packages, what neither of the two programs needs: documents, and the compiler for queries that take long
+LEFT_OUT = [
+    *(f"/usr/share/{name}/*" for name in ("doc", "man", "locale", "i18n")),
+    *(f"/usr/lib/{name}*" for name in ("*/libLLVM", "*/libz3", "postgresql/*/lib/bitcode/")),
+]
 
 
 class Plain:
@@ -108,7 +113,8 @@ def _root() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         beside = CACHE / f"shop-root-{os.getpid()}.tar"
         words = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}"]
-        words += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
+        words += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+        words += ['--customize-hook=rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/* "$1"/dev/*']
         try:
             subprocess.run([*words, "bookworm", str(beside)], check=True)
             beside.rename(path)
