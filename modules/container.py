@@ -95,7 +95,13 @@ SPEC = {
                 "timeout": {"type": "str", "help": "The time that a check may take. Default: 30 s."},
                 "retries": {"type": "int", "help": "Checks in a row that must fail. Default: 3."},
                 "start_period": {"type": "str", "help": "The time in which failures do not count. Default: none."},
-                "start_interval": {"type": "str", "help": "The time between checks in the start period. Default: 5 s."},
+                "start_interval": {
+                    "type": "str",
+                    "help": "The time between checks in the start period. Without it a new instance is asked soon"
+                    " and often until it is well for the first time: after 0.1 s, and then whenever a tenth more of"
+                    " its time has passed, at least every 5 s and every `interval`. Of those checks only as many count"
+                    " as failed as there would be by `interval` alone.",
+                },
                 "disable": {"type": "bool", "default": False, "help": "No check, not the image's either."},
             },
             "constraints": {"mutually_exclusive": [["command", "exec", "http", "tcp"]]},
@@ -306,7 +312,8 @@ def run(task):
             found, before = _found(task, runtime)
     if before is not None and not wanted:
         found[before.name] = before
-    plan = list(_plan(args, found, wanted, declared))
+    seen = {name: one.state for name, one in found.items()}
+    plan = list(_plan(args, found, seen, wanted, declared))
     told = ["%s: %s" % step[::-1] for step in steps] + [_told(*step[:2], step[3]) for step in plan]
     result = {"changed": bool(told), "changes": told}
     if declared:
@@ -315,10 +322,11 @@ def run(task):
         result["diff"] = _diff(plan)
     if plan and runtime is not None:
         _apply(task, rollout, plan, len(wanted), result)
-    if not task.check:
-        found, _before_it = _found(task, runtime)
+        if not task.check:
+            found, _before_it = _found(task, runtime)
+            seen = {name: one.state for name, one in found.items()}
     kept = wanted if wanted else [] if not task.check else sorted(found)
-    result["instances"] = [found[name].shown() for name in kept if name in found]
+    result["instances"] = [found[name].shown(seen[name]) for name in kept if name in found]
     return result
 
 
@@ -376,8 +384,8 @@ def _digest(task, runtime):
     return found
 
 
-def _plan(args, found, wanted, declared):
-    """(what is done, the instance's name, the Instance there or None, {field: (old, new)})."""
+def _plan(args, found, seen, wanted, declared):
+    """(what is done, the instance's name, the Instance there or None, {field: (old, new)}). `seen`: their states."""
     shown = args["show_env"]
     running = args["state"] in ("started", "rolled_back")
     for name in wanted:
@@ -385,15 +393,15 @@ def _plan(args, found, wanted, declared):
         if one is None:
             yield "created", name, None, declaration.differences({}, declared, shown)
             continue
-        changes = declaration.differences(one.declared, declared, shown)
-        if not changes and running and one.health == "unhealthy":
+        changes, state = declaration.differences(one.declared, declared, shown), seen[name]
+        if not changes and running and (state.get("Health") or {}).get("Status") == "unhealthy":
             changes = {"health": ("unhealthy", "healthy")}
         if changes or args["recreate"]:
             yield "replaced", name, one, changes
-        elif running and not one.is_running:
-            yield "started", name, one, {"status": (one.state["Status"], "running")}
-        elif args["state"] == "stopped" and one.is_running:
-            yield "stopped", name, one, {"status": (one.state["Status"], "exited")}
+        elif running and not one.runs(state):
+            yield "started", name, one, {"status": (state["Status"], "running")}
+        elif args["state"] == "stopped" and one.runs(state):
+            yield "stopped", name, one, {"status": (state["Status"], "exited")}
     for name in sorted(set(found) - set(wanted)):
         yield "removed", name, found[name], {"state": ("present", "absent")}
 
@@ -449,8 +457,7 @@ def _apply(task, rollout, plan, count, result):
     if task.check:
         return
     changes.stop(*[name for name, _one in by["stopped"]])
-    for _name, one in by["started"]:
-        changes.start(one)
+    changes.start([name for name, _one in by["started"]])
     created = [name for name, _one in by["created"]]
     rollout.roll(created, by["replaced"], result.get("update", {}).get("order"), count)
     rollout.remove([name for name, _one in by["removed"]], count)

@@ -56,7 +56,7 @@ def _shown(one):
     connections = shown.connections(one.record, state)
     own = {declaration.APP, declaration.SPEC, declaration.DECLARED}
     found = dict(
-        one.shown(),
+        one.shown(state),
         summary=shown.sentence(state),
         exit_code=state["ExitCode"],
         error=state["Error"],

@@ -5,7 +5,8 @@ from shepherd.remote import declaration, installed
 SPEC = {
     "summary": "Manage networks of containers",
     "description": "Makes or removes a network, on which containers find each other by name. What was declared is kept"
-    " with it and compared; one that is declared otherwise is made anew, which is refused while containers are on it.",
+    " with it and compared; one that is declared otherwise is made anew, which is refused while containers run on it,"
+    " but with `force`.",
     "options": {
         "name": {"type": "str", "required": True, "help": "What the network is called."},
         "state": {
@@ -28,6 +29,12 @@ SPEC = {
             "help": "Options of the driver, such as `{shepherd.publish: nat}`; see the runtime's page on networks.",
         },
         "labels": {"type": "dict", "help": "Labels. Those that begin with `shepherd.` are our own."},
+        "force": {
+            "type": "bool",
+            "default": False,
+            "help": "Make one that is declared otherwise anew although containers run on it: they are off it for that"
+            " moment, lose the connections that they have over it, and get other addresses.",
+        },
     },
     "identity": ["name"],
     "absent": {"state": "absent"},
@@ -35,6 +42,11 @@ SPEC = {
         "name": {"type": "str", "help": "What it is called.", "sample": "front"},
         "id": {"type": "str", "help": "Its id, when it is there.", "sample": "c2a1…"},
         "subnets": {"type": "list", "help": "Its addresses, when it is there.", "sample": ["10.210.0.0/24"]},
+        "reconnected": {
+            "type": "list",
+            "help": "Containers that were taken off it and connected again.",
+            "sample": ["shop-1", "shop-2"],
+        },
     },
     "check": "full",
     "diff": "full",
@@ -44,6 +56,12 @@ SPEC = {
 - name: A network on which the shop and its database find each other
   container_network:
     name: front
+
+- name: Other addresses, although containers are on it
+  container_network:
+    name: front
+    subnets: [10.7.0.0/24]
+    force: true
 
 - name: One that is cut off
   container_network:
@@ -70,15 +88,76 @@ def run(task):
     if result["changed"] and task.diff:
         sides = ({args["name"]: "absent" if one is None else one} for one in (before, after))
         result["diff"] = dict(zip(("before", "after"), sides))
+    if result["changed"] and record is not None and after is not None:
+        on = _containers_on(runtime, record)
+        _check(task, on, declaration.differences(before, after))
+        result["reconnected"] = [one.name for one in on]
+        if not task.check:
+            _make_anew(task, runtime, on, before, after)
+    elif result["changed"] and not task.check:
+        runtime.run(["network", "rm", args["name"]] if after is None else _creation(args["name"], after))
     if result["changed"] and not task.check:
-        if record is not None:
-            runtime.run(["network", "rm", args["name"]])
-        if after is not None:
-            runtime.run(["network", "create"] + _words(after) + ["--", args["name"]])
         record = _record(task, runtime)
     if record is not None and after is not None:
         result.update(id=record["id"], subnets=[one["subnet"] for one in record["subnets"]])
     return result
+
+
+class _Connected:
+    """A container that runs on the network: the words that connect it again; None where no command can."""
+
+    def __init__(self, runtime, network, user):
+        self.name = user["name"]
+        self.words = None
+        record = runtime.part("containers.record").read(runtime.part("containers.folders").Folders(), user["container"])
+        if record is None:
+            return  # a step of a build
+        joining, options = runtime.part("network.joining"), record.config.get("Networking") or {}
+        given = joining.given_for(options, network, joining.Mode(options).networks[:1] == [network])
+        self.words = ["network", "connect"]
+        for alias in given.get("aliases") or ():
+            self.words += ["--alias", alias]
+        for key in ("ip", "ip6"):
+            self.words += ["--" + key, given[key]] if given.get(key) else []
+        self.words += ["--", network, record.name]
+
+
+def _containers_on(runtime, record):
+    users = runtime.part("network.release").users(runtime.part("network.records").Records(), record)
+    return sorted((_Connected(runtime, record["name"], one) for one in users), key=lambda one: one.name)
+
+
+def _check(task, on, differing):
+    """Nothing is touched yet."""
+    name = task.args["name"]
+    what = "network %s is declared otherwise now (%s)" % (name, ", ".join(differing) or "by no play before")
+    fixed = [one.name for one in on if one.words is None]
+    if fixed:
+        task.fail("%s, and is in use by a build (%s): try again when that has ended" % (what, ", ".join(fixed)))
+    if on and not task.args["force"]:
+        task.fail(
+            "%s, and these containers run on it: %s. Stop them or have them absent first, give the network another"
+            " name, or have container_network take them off it for a moment, by `force: true`"
+            % (what, ", ".join(one.name for one in on))
+        )
+
+
+def _make_anew(task, runtime, on, before, after):
+    """With those that are on it connected again, also where it cannot be made: to one as it was."""
+    name, connecting = task.args["name"], [one.words for one in on]
+    words = [["network", "disconnect", "--", name, one.name] for one in on]
+    words += [["network", "rm", "--", name], _creation(name, after)] + connecting
+    done = runtime.attempt_all([(one, ()) for one in words], [_creation(name, before)] + connecting, apart=True)
+    if done.status:
+        record = _record(task, runtime)
+        back = {one.name for one in _containers_on(runtime, record)} if record is not None else set()
+        left = [one.name for one in on if one.name not in back]
+        text = "network %s could not be made anew: %s" % (name, installed.told(done))
+        task.fail(text + ("; these are not on it any more: " + ", ".join(left) if left else ""))
+
+
+def _creation(name, declared):
+    return ["network", "create"] + _words(declared) + ["--", name]
 
 
 def _record(task, runtime):

@@ -16,8 +16,8 @@ LARGEST = 1 << 20  # bytes, what a pipe can hold
 FILES = 100  # the first descriptor of the files that are given to a command
 
 # No import statement of the runtime stands here, or all of it would be sent with this file as what this file needs.
-# Words and files come over standard input, behind their length; where no other input is given, what follows is that.
-# Files are the reading ends of pipes: /dev/fd/100 and so on.
+# Commands with their files come over standard input, behind their length; where no other input is given, what follows
+# is that. Files are the reading ends of pipes: /dev/fd/100 and so on. The first command that fails is the last one.
 _PROGRAM = (
     """\
 import fcntl, marshal, os, sys
@@ -26,8 +26,7 @@ def take(size):
     while len(data) < size:
         data += os.read(0, size - len(data)) or sys.exit("what it should do was not said")
     return data
-words, files, stdin = marshal.loads(take(int.from_bytes(take(8), "big")))
-for number, content in [(0, stdin)] * (stdin is not None) + list(enumerate(files, %d)):
+def give(number, content):
     reading, writing = os.pipe()
     if len(content) > 65536:
         fcntl.fcntl(writing, 1031, 1 << 20)  # F_SETPIPE_SZ
@@ -35,10 +34,27 @@ for number, content in [(0, stdin)] * (stdin is not None) + list(enumerate(files
     os.close(writing)
     os.dup2(reading, number)
     os.close(reading)
+commands, otherwise, stdin, apart = marshal.loads(take(int.from_bytes(take(8), "big")))
+if stdin is not None:
+    give(0, stdin)
+if apart:
+    os.setsid()
 sys.path.insert(0, sys.argv[1])
-code = __import__("shepherd.runtime.cli", None, None, ["main"]).main(words)
-sys.stdout.flush()
-sys.stderr.flush()
+main = __import__("shepherd.runtime.cli", None, None, ["main"]).main
+def run(words):
+    code = main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+for words, files in commands:
+    for number, content in enumerate(files, %d):
+        give(number, content)
+    code = run(words)
+    if code:
+        os.dup2(os.open("/dev/null", os.O_WRONLY), 2)  # what is said is why it failed
+        for words in otherwise:
+            run(words)
+        break
 os._exit(code)
 """
     % FILES
@@ -97,12 +113,20 @@ class Runtime:
 
         `stdin` is text for it to read. Neither that nor a file is longer than LARGEST.
         """
+        return self.attempt_all([(words, files)], stdin=stdin)
+
+    def attempt_all(self, commands, otherwise=(), stdin=None, apart=False):
+        """Run commands, each a pair of words and files, one after the other in one process, until one fails.
+
+        `otherwise` are the words of commands that are run then. `apart`: they go on when this process is killed.
+        """
         from shepherd.remote import process
 
         stdin = (stdin or "").encode("utf-8", "surrogateescape")
-        if max(len(one) for one in [stdin] + list(files)) > LARGEST:
-            self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
-        return process.run(self._command, stdin=_given(words, files, stdin))
+        for words, files in commands:
+            if max(len(one) for one in [stdin] + list(files)) > LARGEST:
+                self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
+        return process.run(self._command, stdin=_given(commands, otherwise, stdin, apart))
 
     def spawn(self, words):
         """Start the command: a subprocess.Popen, of which `stdin`, `stdout` and `stderr` are pipes without buffers."""
@@ -110,7 +134,7 @@ class Runtime:
 
         child = Popen(self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0)
         try:
-            child.stdin.write(_given(words, (), None))
+            child.stdin.write(_given([(words, ())], (), None, False))
         except BrokenPipeError:
             pass  # it has ended, and says why
         return child
@@ -127,10 +151,11 @@ class Runtime:
         return done.stdout
 
 
-def _given(words, files, stdin):
+def _given(commands, otherwise, stdin, apart):
     import marshal
 
-    data = marshal.dumps(([str(word) for word in words], list(files), stdin), 2)
+    commands = [([str(word) for word in words], list(files)) for words, files in commands]
+    data = marshal.dumps((commands, [list(words) for words in otherwise], stdin, apart), 2)
     return len(data).to_bytes(8, "big") + data
 
 
@@ -139,7 +164,8 @@ def told(done):
     lines = [line.strip() for line in (done.stderr or done.stdout).strip().splitlines()]
     prefix = "shepherd-runtime: "
     lines = [line[len(prefix) :] if line.startswith(prefix) else line for line in lines]
-    return "; ".join(lines[-6:]) or "the command ended with status %d and said nothing" % done.status
+    lines = list(dict.fromkeys(lines))[-6:]  # of several, some may say the same
+    return "; ".join(lines) or "the command ended with status %d and said nothing" % done.status
 
 
 def find(task):

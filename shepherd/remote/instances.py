@@ -37,9 +37,12 @@ class Instance:
 
     @property
     def is_running(self):
-        """With somebody who looks after it."""
-        lost = self.runtime.part("containers.recovery").needed(self.record, self.record.state())
-        return self.state["Status"] in ("running", "paused", "restarting") and not lost
+        return self.runs(self.state)
+
+    def runs(self, state):
+        """Whether it does, with somebody who looks after it, in that state."""
+        alive = state["Status"] in ("running", "paused", "restarting")
+        return alive and not self.runtime.part("containers.recovery").needed(self.record, state)
 
     @property
     def is_kept(self):
@@ -61,8 +64,8 @@ class Instance:
         """healthy, unhealthy, starting; None without a check."""
         return (self.state.get("Health") or {}).get("Status")
 
-    def shown(self):
-        state = self.state
+    def shown(self, state):
+        """What a module says of it."""
         found = {"name": self.name, "id": self.record.id, "status": state["Status"]}
         if "Health" in state:
             found["health"] = state["Health"]["Status"]
@@ -83,10 +86,19 @@ def find(runtime, app):
             continue
         base = place(name)
         if base == app or name == app + PREVIOUS or (base.startswith(app + "-") and base[len(app) + 1 :].isdigit()):
-            record = records.look(folders, name)
+            record = _record(records, folders, name)
             if record is not None:
                 found[name] = Instance(runtime, record)
     return found
+
+
+def _record(records, folders, name):
+    """The record that has a name of the folder of names; None where that is left over."""
+    try:
+        record = records.read(folders, os.readlink(os.path.join(folders.names, name)))
+    except OSError:
+        return None
+    return record if record is not None and record.name == name else None
 
 
 def place(name):
@@ -128,6 +140,7 @@ class Changes:
         self.secrets = secrets
         self.image = image
         self.fronted = is_fronted(runtime, declared)
+        self.began = {}  # name: when it was started (time.monotonic)
 
     def remove(self, *names):
         if names:
@@ -137,8 +150,15 @@ class Changes:
         if names:
             self.runtime.run(["stop"] + list(names))
 
-    def rename(self, name, other):
-        self.runtime.run(["rename", name, other])
+    def rename(self, pairs):
+        """Give those in `pairs` of names the second one."""
+        if pairs:
+            self._run([(["rename"] + list(pair), ()) for pair in pairs])
+
+    def _run(self, commands):
+        done = self.runtime.attempt_all(commands)
+        if done.status:
+            self.task.fail(told_of(done), rc=done.status)
 
     def switch(self, serve, hold, wait=None):
         """From now on new connections go to those in `serve`, and none to those in `hold`.
@@ -153,16 +173,24 @@ class Changes:
         if words:
             self.runtime.run(["front", self.app] + words + ([] if wait is None else ["--wait", wait]))
 
-    def start(self, instance):
-        """Start one that is there, and wait until it is well."""
+    def start(self, names):
+        """Start some that are there, and wait until they are well."""
         try:
-            self.begin(instance.name)
-            self.await_well(instance.name, time.monotonic())
+            self.begin(names)
+            self.await_well(names)
         except NotWell as found:
-            self.fail("container %s did not start: %s" % (instance.name, found.problem), found.checks, found.lines)
+            self.fail("container %s did not start: %s" % (found.name, found.problem), found.checks, found.lines)
 
-    def make(self, name, called, held=False):
-        """Make an instance for the place `name`, under another name for now; `held`: without connections yet."""
+    def make(self, wanted):
+        """Make instances: for each its place, how it is called for now, and whether it gets no connections yet."""
+        if not wanted:
+            return
+        done = self.runtime.attempt_all([self._creation(*one) for one in wanted])
+        if done.status:
+            failed = wanted[min(len(done.stdout.splitlines()), len(wanted) - 1)][0]  # a line for each that was made
+            self.task.fail("container %s cannot be made: %s" % (failed, told_of(done)), rc=done.status)
+
+    def _creation(self, name, called, held):
         words, files = declaration.words(self.declared, self.app, called), []
         networks = self.declared.get("networks", ())
         if "hostname" not in self.declared and "host" not in networks:
@@ -172,8 +200,7 @@ class Changes:
         for key in sorted(self.secrets):
             words += ["--secret", "%s=/dev/fd/%d" % (key, 100 + len(files))]
             files.append(self.secrets[key])
-        words = ["create"] + words + declaration.arguments(self.declared, self.image)
-        self.runtime.run(words, files, "container %s cannot be made: " % name)
+        return ["create"] + words + declaration.arguments(self.declared, self.image), files
 
     def fail(self, text, answers=(), lines=()):
         """Fail the task with the last checks and lines of what was not well."""
@@ -183,26 +210,38 @@ class Changes:
             text += "\nits last lines:\n  " + "\n  ".join(lines)
         self.task.fail(text, health=list(answers), log=list(lines))
 
-    def begin(self, name):
-        """Start it. Raises NotWell where it cannot be."""
-        done = self.runtime.attempt(["start", name])
-        if done.status:
-            raise self._not_well(name, told_of(done), None)
+    def begin(self, names, instead=()):
+        """Start those, all together. Raises NotWell for the first that cannot be.
 
-    def await_well(self, name, began):
-        """Wait until an instance that was started at `began` (time.monotonic) is well. Raises NotWell."""
-        seen = None  # of its health: it is gone when it ends
-        while True:
-            instance = find_one(self.runtime, name)
-            if instance is None:
-                raise NotWell(name, "it is gone", [], [])
-            seen = instance.state.get("Health") or seen
-            problem = self._problem(instance, time.monotonic() - began)
-            if problem is not None:
+        Those in `instead` are stopped first, by the same command, which goes on when this process is killed between
+        the two.
+        """
+        if not names:
+            return
+        commands = [(["stop"] + list(instead), ())] if instead else []
+        done = self.runtime.attempt_all(commands + [(["start"] + list(names), ())], apart=bool(instead))
+        began = time.monotonic()
+        self.began.update((name, began) for name in names)
+        if done.status:
+            said = done.stdout.splitlines()  # the names of those that run
+            raise self._not_well(next((name for name in names if name not in said), names[0]), told_of(done), None)
+
+    def await_well(self, names):
+        """Wait until those that were begun are well, all of them together. Raises NotWell for the first that is not."""
+        waiting, seen = list(names), {}  # of the health of those that wait: it is gone when one ends
+        while waiting:
+            for name in list(waiting):
+                instance = find_one(self.runtime, name)
+                if instance is None:
+                    raise NotWell(name, "it is gone", [], [])
+                seen[name] = instance.state.get("Health") or seen.get(name)
+                problem = self._problem(instance, time.monotonic() - self.began[name])
                 if problem:
-                    raise self._not_well(name, problem, seen)
-                return
-            time.sleep(LOOK)
+                    raise self._not_well(name, problem, seen[name])
+                if problem is not None:
+                    waiting.remove(name)
+            if waiting:
+                time.sleep(LOOK)
 
     def _problem(self, instance, waited):
         """What is wrong with one that started so many seconds ago; empty: nothing; None: that is not known yet."""

@@ -11,8 +11,6 @@ A play may be killed at any step. NAME.next never has connections: it can be rem
 NAME, it was NAME and still serves. Where there are both, the change to NAME was made, or all but its last step.
 """
 
-import time
-
 from shepherd.remote import declaration, previous
 from shepherd.remote.instances import NEXT, OLD, NotWell, find_one, place, told_of
 from shepherd.remote.task import Failure
@@ -87,7 +85,7 @@ class Rollout:
         for verb, name in steps:
             base = place(name)
             if verb == "put back":
-                self.changes.rename(name, base)
+                self.changes.rename([(name, base)])
                 self.changes.switch([base], [])
                 continue
             if name.endswith(OLD):
@@ -132,34 +130,26 @@ class Rollout:
 
     def _change(self, batch):
         """Some of them. Raises NotWell, Failure, and the old ones are as before."""
-        changes, made = self.changes, []
+        changes, made = self.changes, [name + NEXT for name, _old in batch]
         for _name, old in batch:
             if old is not None:
                 old.was_running = old.is_running
         running = [old.name for _name, old in batch if old is not None and old.was_running]
         try:
-            for name, old in batch:
-                changes.make(name, name + NEXT, held=self.start and self.first and old is not None)
-                made.append(name + NEXT)
+            held = self.start and self.first
+            changes.make([(name, name + NEXT, held and old is not None) for name, old in batch])
             if self.start:
-                if not self.first and running:
-                    if self.others:
-                        changes.switch([], running, self.settings.drain)
-                    changes.stop(*running)
-                began = {}
-                for name in made:
-                    began[name] = time.monotonic()
-                    changes.begin(name)
-                for name in made:
-                    changes.await_well(name, began[name])
+                instead = [] if self.first else running
+                if instead and self.others:
+                    changes.switch([], instead, self.settings.drain)
+                changes.begin(made, instead)
+                changes.await_well(made)
         except (NotWell, Failure) as error:
             changes.remove(*made)
             error.then = self._start_again([old.name for _name, old in batch if old is not None])
             raise
-        for name, old in batch:
-            if old is not None:
-                changes.rename(old.name, name + OLD)
-            changes.rename(name + NEXT, name)
+        changes.rename([(old.name, name + OLD) for name, old in batch if old is not None])
+        changes.rename([(name + NEXT, name) for name, _old in batch])
         if self.start:
             self._retire([name for name, _old in batch], [name + OLD for name, old in batch if old is not None])
 
@@ -192,8 +182,8 @@ class Rollout:
         for name, old in done:
             try:
                 if old is not None and self.start and old.was_running:
-                    changes.begin(name + OLD)
-                    changes.await_well(name + OLD, time.monotonic())
+                    changes.begin([name + OLD])
+                    changes.await_well([name + OLD])
                 back.append((name, old))
             except NotWell as found:
                 said += "; the old instance of %s is not well either, the new one stays: %s" % (name, found.problem)
@@ -201,8 +191,7 @@ class Rollout:
         new, places = [name for name, _old in back], [name for name, old in back if old is not None]
         changes.switch([name + OLD for name in places], new, self.settings.drain)
         changes.remove(*new)
-        for name in places:
-            changes.rename(name + OLD, name)
+        changes.rename([(name + OLD, name) for name in places])
         changes.switch(places, [])
         if stay:
             self._start_again(stay)

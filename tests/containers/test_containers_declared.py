@@ -203,6 +203,57 @@ def test_replicas_are_numbered_and_those_beyond_go(site, app):
     assert sorted(done.result("container")["changes"]) == ["shop-2: removed", "shop-3: removed"]
 
 
+def test_missing_replicas_start_together_and_are_seen_to_be_well_at_once(site, app):
+    """Each is well when all of them run; and nobody waits for the interval of the check, which is half a minute."""
+    script = "echo > /data/$(cat /proc/sys/kernel/hostname); exec sleep 100000"
+    options = {"command": ["sh", "-c", script], "volumes": ["shop-data:/data", "/srv/check:/check:ro"]}
+    options["health"] = {"exec": ["sh", "/check/well"]}
+    site.host.exec(["mkdir", "-p", "/srv/check"])
+    for count, made in ((3, 3), (5, 2)):
+        there = " -a ".join(f"-e /data/shop-{number}" for number in range(1, count + 1))
+        site.host.exec(["tee", "/srv/check/well"], stdin=f"test {there}\n")
+        done = site.good([app, container(replicas=count, **options)], host=ONE).result("container")
+        assert [one["health"] for one in done["instances"]] == ["healthy"] * count
+        assert len(done["changes"]) == made
+    options["replicas"] = 5
+    site.runtime("kill", "shop-1", "shop-3")
+    site.runtime("wait", "shop-1", "shop-3")
+    done = site.good([container(**options)], host=ONE).result("container")
+    assert [one.partition(" ")[0] for one in done["changes"]] == ["shop-1:", "shop-3:"]
+    assert [one["health"] for one in done["instances"]] == ["healthy"] * 5
+
+
+def test_a_network_that_is_declared_otherwise_is_made_anew_under_its_containers(site, app):
+    def network(*subnets: str, **options: Any) -> dict[str, Any]:
+        return {"container_network": {"name": "front", "subnets": list(subnets), **options}}
+
+    served = {"command": ["httpd", "-f", "-p", "80", "-h", "/etc"], "ports": ["0.0.0.0:8097:80"]}
+    shop = container(networks=["front"], aliases=["www"], replicas=2, **served)
+    fetch = ["wget", "-q", "-O", "-"]
+
+    def page() -> str:
+        return str(site.runtime("exec", "shop-2", *fetch, "http://www/passwd"))
+
+    site.good([app, network("10.77.0.0/24"), shop], host=ONE)
+    for flags in ([], ["--check"]):
+        failed = site.play([network("10.78.0.0/24")], *flags, host=ONE).result("container_network")
+        assert "subnets" in failed["msg"]
+        assert "run on it: shop-1, shop-2" in failed["msg"]
+        assert "force: true" in failed["msg"]
+    failed = site.play([network("10.78.0.0/31", force=True)], host=ONE).result("container_network")
+    assert "no room" in failed["msg"]
+    assert "any more" not in failed["msg"]
+    assert "app:" in page()
+    said, done = (site.good([network("10.78.0.0/24", force=True)], *flags, host=ONE) for flags in (["--check"], []))
+    for played in (said, done):
+        assert played.result("container_network")["reconnected"] == ["shop-1", "shop-2"]
+    assert "app:" in page()
+    for one in site.good([{"container_info": {}}], host=ONE).result("container_info")["containers"]:
+        assert one["addresses"]["front"].startswith("10.78.0.")
+    assert "app:" in site.host.exec(["busybox", *fetch, "http://127.0.0.1:8097/passwd"]).stdout
+    assert site.good([network("10.78.0.0/24"), shop], host=ONE).changed == set()
+
+
 def test_containers_that_no_play_declared_are_not_touched(site, app):
     site.good([app], host=ONE)
     site.runtime("run", "-d", "--name", "shop", "app:1")

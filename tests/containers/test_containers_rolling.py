@@ -10,6 +10,8 @@ import images
 import pytest
 from load import Load
 
+from shepherd.spec import load_spec
+
 pytestmark = [pytest.mark.lab(hosts=2), pytest.mark.timeout(400)]  # drains wait for requests on whatever machine
 
 ONE = "web1"
@@ -137,14 +139,17 @@ from shepherd.remote import installed
 from shepherd.remote.task import Failure, Task
 from modules import container
 args, number = json.loads(sys.stdin.read())
-attempt, count = installed.Runtime.attempt, [0]
-def counted(self, words, files=(), stdin=None):
-    count[0] += 1
-    done = attempt(self, words, files, stdin)
-    if count[0] == number:
-        os._exit(99)
+attempt_all, count = installed.Runtime.attempt_all, [0]
+def counted(self, commands, otherwise=(), stdin=None, apart=False):
+    for one in commands:  # one by one, so that it can be killed between any two
+        count[0] += 1
+        done = attempt_all(self, [one], stdin=stdin)
+        if count[0] == number:
+            os._exit(99)
+        if done.status:
+            break
     return done
-installed.Runtime.attempt = counted
+installed.Runtime.attempt_all = counted
 args["_runtime"] = os.path.basename(installed.current()).split("-")[1]
 try:
     print(json.dumps(container.run(Task(args))))
@@ -153,9 +158,39 @@ except Failure as failure:
 """
 
 
-def test_killed_at_each_step_something_serves_and_the_next_play_converges(site):
-    from shepherd.spec import load_spec
+KILLED_NEVER = KILLED.replace("installed.Runtime.attempt_all = counted\n", "")
 
+
+# The same, and all of its process group is killed as soon as the instance that ran is stopped
+BETWEEN = """\
+import os, threading
+def watch():
+    while open(os.environ["STATE"]).read().find('"running"') >= 0:
+        pass
+    os.killpg(0, 9)
+threading.Thread(target=watch, daemon=True).start()
+exec(os.environ["KILLED"])
+"""
+
+
+def test_stop_first_goes_on_when_the_play_is_killed_between_stop_and_start(site, app):
+    sources = [{"copy": {"src": f"{CHECKOUT}/{name}/", "dest": f"/root/ours/{name}/"}} for name in OURS]
+    options = {"image": "app:1", "update": {"order": "stop-first"}, "health": {"command": "true"}}
+    options |= {"ports": [], "volumes": []}
+    site.good([app, web(**options), *sources], host=ONE)
+    state = f"/var/lib/shepherd/containers/{site.runtime('inspect', '--format', '{{.Id}}', 'shop').strip()}/state.json"
+    args = load_spec("container").normalise(web("2", **options)["container"])
+    words = ["setsid", "--wait", "env", f"STATE={state}", f"KILLED={KILLED_NEVER}", "/usr/bin/python3", "-c", BETWEEN]
+    done = site.host.exec(words, stdin=json.dumps([args, 0]), check=False)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    look = 'while [ "$(shepherd-runtime ps --format "{{.Names}}")" != shop.next ]; do :; done'
+    site.host.exec(["timeout", "30", "sh", "-c", look])
+    site.good([web("2", **options)], host=ONE)
+    assert names(site, "-a") == ["shop", "shop.previous"]
+
+
+def test_killed_at_each_step_something_serves_and_the_next_play_converges(site):
     sources = [{"copy": {"src": f"{CHECKOUT}/{name}/", "dest": f"/root/ours/{name}/"}} for name in OURS]
     site.good([image(site, "1"), web(), *sources], host=ONE)
 

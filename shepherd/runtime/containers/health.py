@@ -2,6 +2,10 @@
 
 Tests are ["CMD", …], ["CMD-SHELL", TEXT], and two that need no program in the image: ["HTTP", URL], where a status of
 200 to 399 is good, and ["TCP", PORT or HOST:PORT]; both are asked from inside its network. Durations are nanoseconds.
+
+A container that has just been started is asked more often than later, so that who waits for it hears at once. Where
+StartInterval is said, that is the time between checks for as long as StartPeriod, as in Docker. Where it is not, checks
+come early until the first one is good: those before their time by Interval tell of health, and never of illness.
 """
 
 import os
@@ -14,6 +18,9 @@ from shepherd.runtime.containers import clock
 
 _LONGEST_OUTPUT = 4096
 _KEPT = 5
+_SOON = 0.1  # seconds from the start to the first early check
+_SHARE = 0.1  # of the time since the start, until the next one
+_RARELY = 5.0  # seconds between them at most
 
 
 class Health:
@@ -25,7 +32,9 @@ class Health:
         self._began = time.monotonic()
         self._path = os.path.join(monitor.record.folders.running(monitor.record.id), "health.json")
         self._child = None
+        self._asked = 0.0
         self.shown = {"Status": "starting", "FailingStreak": 0, "Log": []}
+        self._due = self._began + self._seconds("Interval", 30)  # the next check that counts when it is bad
         self._save()
         self._plan()
 
@@ -37,10 +46,12 @@ class Health:
         return self.shown["Status"] == "starting" and time.monotonic() - self._began < period
 
     def _plan(self):
-        interval = self._seconds("Interval", 30)
-        if self._is_starting():
-            interval = min(interval, self._seconds("StartInterval", 5))
-        self._monitor.after(interval, "health", self._ask)
+        wait = max(0.0, self._due - time.monotonic())
+        if self._check.get("StartInterval"):
+            wait = min(wait, self._seconds("StartInterval", 0)) if self._is_starting() else wait
+        elif self.shown["Status"] == "starting":
+            wait = min(wait, _RARELY, max(_SOON, _SHARE * (time.monotonic() - self._began)))
+        self._monitor.after(wait, "health", self._ask)
 
     def stop(self) -> None:
         """The container has ended."""
@@ -60,6 +71,7 @@ class Health:
     def _ask(self):
         """One check, in a process of its own."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
+        self._asked = time.monotonic()
         monitor, token = self._monitor, object()
         state, timeout = dict(monitor.state), self._seconds("Timeout", 30)
         begun = clock.stamp()
@@ -88,15 +100,17 @@ class Health:
         os.close(writer)
 
     def _take(self, result):
-        shown, starting = self.shown, self._is_starting()
+        shown, starting, early = self.shown, self._is_starting(), self._asked < self._due
         before = shown["Status"]
         shown["Log"] = (shown["Log"] + [result])[-_KEPT:]
         if result["ExitCode"] == 0:
             shown.update(Status="healthy", FailingStreak=0)
-        elif not starting:
+        elif not starting and not early:
             shown["FailingStreak"] += 1
             if shown["FailingStreak"] >= (self._check.get("Retries") or 3):
                 shown["Status"] = "unhealthy"
+        if result["ExitCode"] == 0 or not early:
+            self._due = time.monotonic() + self._seconds("Interval", 30)
         self._save()
         if shown["Status"] != before:
             self._monitor.tell("health_status: " + shown["Status"])

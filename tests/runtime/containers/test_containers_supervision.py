@@ -189,6 +189,16 @@ def test_failures_do_not_count_while_it_starts(runtime):
     assert runtime.inspect("one")["State"]["Health"]["Status"] == "starting"
 
 
+def test_who_has_just_started_is_asked_early_and_that_is_never_held_against_it(runtime):
+    up(runtime, "one", "--health-cmd", "test -e /tmp/well", "--health-interval", "1h", "--health-retries", "1")
+    runtime.until(lambda: len(runtime.inspect("one")["State"]["Health"]["Log"]) >= 3)
+    health = runtime.inspect("one")["State"]["Health"]
+    assert (health["Status"], health["FailingStreak"]) == ("starting", 0)
+    assert {check["ExitCode"] for check in health["Log"]} == {1}
+    runtime.do("exec", "one", "touch", "/tmp/well")
+    runtime.until(lambda: runtime.inspect("one")["State"]["Health"]["Status"] == "healthy")
+
+
 # A monitor is killed
 
 
