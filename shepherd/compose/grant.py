@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import mount, shape
+from shepherd.compose.where import Faults
 from shepherd.origin import Mapping
 
 if TYPE_CHECKING:
@@ -64,16 +65,18 @@ def secrets(value: Any, where: Where) -> Mapping:
 def _read(kind: str, value: Any, where: Where) -> Mapping:
     if not isinstance(value, list):
         raise where.error(f"should be a list, and is {shape.kind(value)}")
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     for position, one in enumerate(value):
         place = where.into(position, one)
-        found = _LONG[kind](one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
-        if "source" not in found:
-            raise place.error(f"should say its `source`, the name of a {kind}")
-        target = _target(kind, found.get("target", found["source"]), place)
-        if target in made:
-            raise place.error(f"{target} is there twice")
-        made[target] = Grant(found["source"], target, found.get("mode", "444"), place.origin)
+        with faults:
+            found = _LONG[kind](one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
+            if "source" not in found:
+                raise place.error(f"should say its `source`, the name of a {kind}")
+            target = _target(kind, found.get("target", found["source"]), place)
+            if target in made:
+                raise place.error(f"{target} is there twice")
+            made[target] = Grant(found["source"], target, found.get("mode", "444"), place.origin)
+    faults.tell()
     return made
 
 
