@@ -156,7 +156,8 @@ class _Service:
         for one in service.get("secrets", {}).values():
             with self.faults:
                 where = self.where("secrets", one.origin)
-                options["secrets"][one.target] = _content(self.project, "secrets", one.source, where)
+                name = f"{one.target}:{int(one.mode, 8):04o}"
+                options["secrets"][name] = _content(self.project, "secrets", one.source, where)
         options.update(self._networks())
         options["ports"] = [port.word for port in service.get("ports", ())]
         options["resources"] = self._resources()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _SECRETS = "/run/secrets/"
-_OWNED = "a secret is of mode 0400 and belongs to the container's user"
+_OWNED = "a secret belongs to the container's user; a `mode` lets others read it"
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,19 @@ class Grant:
     origin: Origin | None = field(default=None, compare=False)
 
 
+def _mode(value: Any, where: Where) -> str:
+    found = mount.mode(value, where)
+    if int(found, 8) > 0o777:
+        raise where.error(f"{found} should be permissions such as 0440")
+    return found
+
+
 _LONG = {
     "config": shape.fields(
         {
             "source": shape.word,
             "target": shape.word,
-            "mode": mount.mode,
+            "mode": _mode,
             "uid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
             "gid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
         }
@@ -44,7 +51,7 @@ _LONG = {
         {
             "source": shape.word,
             "target": shape.word,
-            "mode": shape.unsupported(_OWNED),
+            "mode": _mode,
             "uid": shape.unsupported(_OWNED),
             "gid": shape.unsupported(_OWNED),
         }
