@@ -168,6 +168,11 @@ REFUSED = (
         TWO.format("image: app:1, depends_on: {a: {condition: service_healthy}}"),
         "service b: waits for a to be healthy, which has no health check",
     ),
+    (
+        TWO.format("image: none:1, pull_policy: never, ports: ['22:22'], platform: plan9/mips, networks: [x]")
+        + "\nnetworks: {x: {external: true}}",
+        "4 things are in the way:",
+    ),
 )
 
 
