@@ -42,8 +42,9 @@ SPEC = {
         "secrets": {
             "type": "dict",
             "no_log": True,
-            "help": "Files in `/run/secrets/`, by name: text. They lie in a tmpfs, are read-only, of mode 0400, and"
-            " belong to the container's user; they are in no argument, environment, log or diff.",
+            "help": "Files in `/run/secrets/`, by name or `NAME:MODE`: text. They lie in a tmpfs, are read-only, of"
+            " mode 0400 unless another is said, and belong to the container's user; they are in no argument,"
+            " environment, log or diff.",
         },
         "volumes": {
             "type": "list",

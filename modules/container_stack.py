@@ -11,7 +11,7 @@ those as upload, a tar.
 from shepherd.modules import container, container_image, container_network, container_volume
 
 from shepherd.remote import installed, made, sent
-from shepherd.remote.stack_plan import Plan
+from shepherd.remote.stack_plan import Plan, Problems
 from shepherd.remote.stack_work import Work
 from shepherd.remote.task import Failure, Task
 
@@ -156,6 +156,8 @@ class Stack:
         self.wanted = task.args.get("_stack") or EMPTY
         self.changes = []
         self.diff = {"before": {}, "after": {}}
+        self.problems = Problems(task)
+        self.lacking = set()  # services whose image is not there, and is to be
 
     def sub(self, kind, options, check, what):
         """Run the module of a kind here. Its failure is the task's."""
@@ -216,7 +218,8 @@ class Stack:
         for kind, names in sorted(self.wanted["external"].items()):
             for name in names:
                 if self.runtime is not None and self.look(kind, name) is None and not self.task.check:
-                    self.task.fail("%s %s: is external, and there is none: make it first" % (kind, name))
+                    with self.problems:
+                        self.task.fail("%s %s: is external, and there is none: make it first" % (kind, name))
 
     def look(self, kind, name):
         """The labels of a network or volume; None where it is not there."""
@@ -250,7 +253,9 @@ class Stack:
             name, policy = one["options"]["image"], one["pull"]
             here = self.meaning(name)
             if here is None and policy in ("never", "built") and not self.task.check:
-                self.task.fail("service %s: there is no image %s here" % (one["service"], name))
+                self.lacking.add(one["service"])
+                with self.problems:
+                    self.task.fail("service %s: there is no image %s here" % (one["service"], name))
             if policy == "always" or (policy == "missing" and here is None):
                 found[name] = one["image"]
         if self.task.check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import shape
+from shepherd.compose.where import Faults
 from shepherd.origin import Mapping
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def networks(value: Any, where: Where) -> Mapping:
     """network → {"aliases": [name, …]}"""
     if isinstance(value, dict):
         return shape.mapped(_LONG, {})(value, where)  # type: ignore[no-any-return]  # a reader's result
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     for position, one in enumerate(shape.listed(shape.word)(value, where)):
-        place = where.into(position, one)
-        if one in made:
-            raise place.error(f"{one} is there twice")
-        made[one] = {}
+        with faults:
+            if one in made:
+                raise where.into(position, one).error(f"{one} is there twice")
+            made[one] = {}
+    faults.tell()
     return made
 
 

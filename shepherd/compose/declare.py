@@ -46,7 +46,7 @@ class Stack:
 
 
 def declare(project: Project, place: str, directory: str | None = None) -> Stack:
-    """What is to be there. Raises ComposeError.
+    """What is to be there. Raises ParseError for all that is wrong in the project.
 
     Folders on the target: `place` for what is sent, `directory` for relative sources of mounts that containers write.
     """
@@ -61,8 +61,10 @@ def declare(project: Project, place: str, directory: str | None = None) -> Stack
     for name, service in project.services.items():
         made = _Service(project, name, names, stack, place, directory)
         job = service.get("deploy", {}).get("mode") in JOBS
-        stack.services.append(made.declared(once=job or name in waited))
+        with project.faults:
+            stack.services.append(made.declared(once=job or name in waited))
     _check_instances(project, stack)
+    project.faults.tell()
     return stack
 
 
@@ -129,6 +131,7 @@ class _Service:
         self.stack = stack
         self.place = place
         self.directory = directory
+        self.faults = project.faults
 
     def where(self, part: str = "", origin: Any = None) -> Where:
         return self.project.where(self.name, part, origin)
@@ -149,10 +152,12 @@ class _Service:
                 options[name] = list(service[name])
         options["env"] = self._environment()
         options["volumes"], options["tmpfs"] = self._mounts()
-        options["secrets"] = {
-            one.target: _content(self.project, "secrets", one.source, self.where("secrets", one.origin))
-            for one in service.get("secrets", {}).values()
-        }
+        options["secrets"] = {}
+        for one in service.get("secrets", {}).values():
+            with self.faults:
+                where = self.where("secrets", one.origin)
+                name = f"{one.target}:{int(one.mode, 8):04o}"
+                options["secrets"][name] = _content(self.project, "secrets", one.source, where)
         options.update(self._networks())
         options["ports"] = [port.word for port in service.get("ports", ())]
         options["resources"] = self._resources()
@@ -210,12 +215,13 @@ class _Service:
     def _environment(self) -> dict[str, str]:
         found: dict[str, str | None] = {}
         for file in self.service.get("env_file", ()):
-            if os.path.isfile(file.path):
-                found.update(environment.read(file.path, self.project.variables, file.raw))
-            elif file.required:
-                raise self.where("env_file", file.origin).error(
-                    f"there is no file {file.path}", "`required: false` does without"
-                )
+            with self.faults:
+                if os.path.isfile(file.path):
+                    found.update(environment.read(file.path, self.project.variables, file.raw))
+                elif file.required:
+                    raise self.where("env_file", file.origin).error(
+                        f"there is no file {file.path}", "`required: false` does without"
+                    )
         for name, value in self.service.get("environment", {}).items():
             found[str(name)] = self.project.variables.get(name) if value is None else value
         return {name: value for name, value in found.items() if value is not None}
@@ -226,24 +232,27 @@ class _Service:
             if one.kind == "tmpfs":
                 tmpfs.append(one.word(""))
             elif one.local:
-                volumes.append(self._local(one))
+                with self.faults:
+                    volumes.append(self._local(one))
             else:
                 is_named = one.kind == "volume" and one.source
                 volumes.append(one.word(self.names.of("volume", one.source) if is_named else one.source))
         for grant in self.service.get("configs", {}).values():
-            text = _content(self.project, "configs", grant.source, self.where("configs", grant.origin))
-            item = sent.content(grant.source, text.encode("utf-8", "surrogateescape"), int(grant.mode, 8))
-            volumes.append(f"{self._send(item)}:{grant.target}:ro")
+            with self.faults:
+                text = _content(self.project, "configs", grant.source, self.where("configs", grant.origin))
+                item = sent.content(grant.source, text.encode("utf-8", "surrogateescape"), int(grant.mode, 8))
+                volumes.append(f"{self._send(item)}:{grant.target}:ro")
         return volumes, tmpfs
 
     def _local(self, one: Mount) -> str:
         where = self.where("volumes", one.origin)
-        is_written = "ro" not in one.options and not os.path.isfile(one.source)
-        if is_written and self.directory is not None:
+        if self.directory is not None and (one.is_written or one.source in self.project.written):
+            if one.is_written and any(folders or files for _path, folders, files in os.walk(one.source)):
+                where.warn(f"{one.source} has files, and none of them is sent: `copy` brings them to the target")
             return one.word(os.path.join(self.directory, os.path.relpath(one.source, self.project.folder)))
         if not os.path.exists(one.source):
             raise where.error(f"there is no {one.source} on this machine", _WRITTEN)
-        if is_written:
+        if one.is_written:
             raise where.error(f"{one.source} is a folder of this machine, and the container's on another", _WRITTEN)
         return f"{self._send(sent.local(one.source, where))}:{one.target}:ro"
 
@@ -284,7 +293,7 @@ class _Service:
 
 def _content(project: Project, kind: str, name: str, where: Where) -> str:
     """The text of a config or a secret."""
-    said = getattr(project, kind)[name]
+    said = getattr(project, kind).get(name, {"content": ""})  # that there is none has been noted
     if "content" in said:
         return str(said["content"])
     if "environment" in said:
@@ -310,5 +319,6 @@ def _check_instances(project: Project, stack: Stack) -> None:
         base = options["name"]
         for name in [base] if number is None else [f"{base}-{place}" for place in range(1, number + 1)]:
             if name in taken:
-                raise project.where(one["service"]).error(f"its container {name} is also one of {taken[name]}")
+                message = f"its container {name} is also one of {taken[name]}"
+                project.faults.note(project.where(one["service"]).error(message))
             taken[name] = one["service"]

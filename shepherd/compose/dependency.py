@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import shape
 from shepherd.compose.merging import merge
+from shepherd.compose.where import Faults
 from shepherd.errors import nearest
 from shepherd.origin import Mapping, Text
 
@@ -35,11 +36,13 @@ _LONG = shape.fields({"condition": shape.choice(*CONDITIONS), "restart": shape.f
 
 def depends_on(value: Any, where: Where) -> Mapping:
     """service → Dependency"""
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     if isinstance(value, dict):
         for key, inner in value.items():
             place = where.into(key, inner)
-            made[key] = Dependency(**_LONG({} if inner is None else inner, place), origin=place.origin)
+            with faults:
+                made[key] = Dependency(**_LONG({} if inner is None else inner, place), origin=place.origin)
+        faults.tell()
         return made
     for position, one in enumerate(value if isinstance(value, list) else [value]):
         place = where.into(position, one)
@@ -76,27 +79,34 @@ def ordered(services: Table[str, Mapping], everything: Table[str, Mapping], wher
     `everything` has also those that no profile asks for.
     """
     needs: dict[str, list[str]] = {}
+    faults = Faults()
     for name, service in services.items():
-        needs[name] = []
-        for other, one in service.get("depends_on", {}).items():
-            if other in services:
-                needs[name].append(other)
-                check = services[other].get("healthcheck", {})
-                if one.condition == CONDITIONS[1] and (check.get("disable") or check.get("test") == ("NONE",)):
-                    raise _place(where, name, one).error(f"{other} can never be healthy: its check is switched off")
-            elif one.required:
-                place = _place(where, name, one)
-                if other in everything:
-                    raise place.error(
-                        f"waits for {other}, which no active profile has", "name its profile in `profiles`"
-                    )
-                raise place.error(f"there is no service {other}", nearest(other, everything))
+        found = service.get("depends_on", {})
+        needs[name] = [other for other in found if other in services]
+        for other, one in found.items():
+            with faults:
+                _check(other, one, services, everything, _place(where, name, one))
+    faults.tell()
     try:
         return list(TopologicalSorter(needs).static_order())
     except CycleError as error:
         path = error.args[1][::-1]
         place = _place(where, path[0], services[path[0]]["depends_on"][path[1]])
         raise place.error(f"they wait for one another: {' → '.join(path)}") from None
+
+
+def _check(
+    other: str, one: Dependency, services: Table[str, Mapping], everything: Table[str, Mapping], where: Where
+) -> None:
+    """What is waited for is there, and can be as it is waited for."""
+    if other in services:
+        check = services[other].get("healthcheck", {})
+        if one.condition == CONDITIONS[1] and (check.get("disable") or check.get("test") == ("NONE",)):
+            raise where.error(f"{other} can never be healthy: its check is switched off")
+    elif one.required:
+        if other in everything:
+            raise where.error(f"waits for {other}, which no active profile has", "name its profile in `profiles`")
+        raise where.error(f"there is no service {other}", nearest(other, everything))
 
 
 def _place(where: Where, name: str, one: Dependency) -> Where:

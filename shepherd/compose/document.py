@@ -10,7 +10,7 @@ from shepherd.compose import environment, resource, shape, yaml_file
 from shepherd.compose.interpolation import interpolate
 from shepherd.compose.merging import merge
 from shepherd.compose.service import Extends, service
-from shepherd.compose.where import Where
+from shepherd.compose.where import Faults, Where
 from shepherd.compose.yaml_file import Override, Reset
 from shepherd.errors import nearest
 from shepherd.origin import Mapping, Origin
@@ -74,9 +74,11 @@ class Reading:
 
 def files(paths: list[str], folder: str, variables: Lookup[str, str], reading: Reading) -> Mapping:
     """Several files, each on top of the ones before."""
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     for path in paths:
-        made = merge(made, _file(path, folder, variables, reading))
+        with faults:
+            made = merge(made, _file(path, folder, variables, reading))
+    faults.tell()
     return made
 
 
@@ -84,11 +86,15 @@ def _file(path: str, folder: str, variables: Lookup[str, str], reading: Reading)
     found = _read(path, folder, variables, reading)
     services = found.get("services", Mapping())
     where = Where("services", Origin(path), folder, reading.warnings)
+    faults = Faults()
     for name in list(services):
         if not isinstance(services[name], Reset):
-            services[name] = _extended(str(name), services, path, variables, reading, where)
+            with faults:
+                services[name] = _extended(str(name), services, path, variables, reading, where)
     for one in found.pop("include", ()):
-        _take_in(found, one, variables, reading)
+        with faults:
+            _take_in(found, one, variables, reading)
+    faults.tell()
     return found
 
 
@@ -100,7 +106,13 @@ def _read(path: str, folder: str, variables: Lookup[str, str], reading: Reading)
         if content is None:
             raise where.error("has nothing in it")
         where = replace(where, origin=getattr(content, "origin", where.origin))
-        reading.known[path, folder] = _TOP(interpolate(content, variables, where), where)
+        faults, fields = Faults(), Faults()
+        content = interpolate(content, variables, where, faults)
+        with fields:
+            reading.known[path, folder] = _TOP(content, where)
+        places = {error.origin for error in faults.found}
+        faults.found += [error for error in fields.found if error.origin not in places]
+        faults.tell()
     found = reading.known[path, folder]
     return Mapping((key, Mapping(value) if isinstance(value, dict) else value) for key, value in found.items())
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import mount, shape
+from shepherd.compose.where import Faults
 from shepherd.origin import Mapping
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _SECRETS = "/run/secrets/"
-_OWNED = "a secret is of mode 0400 and belongs to the container's user"
+_OWNED = "a secret belongs to the container's user; a `mode` lets others read it"
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,19 @@ class Grant:
     origin: Origin | None = field(default=None, compare=False)
 
 
+def _mode(value: Any, where: Where) -> str:
+    found = mount.mode(value, where)
+    if int(found, 8) > 0o777:
+        raise where.error(f"{found} should be permissions such as 0440")
+    return found
+
+
 _LONG = {
     "config": shape.fields(
         {
             "source": shape.word,
             "target": shape.word,
-            "mode": mount.mode,
+            "mode": _mode,
             "uid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
             "gid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
         }
@@ -43,7 +51,7 @@ _LONG = {
         {
             "source": shape.word,
             "target": shape.word,
-            "mode": shape.unsupported(_OWNED),
+            "mode": _mode,
             "uid": shape.unsupported(_OWNED),
             "gid": shape.unsupported(_OWNED),
         }
@@ -64,16 +72,18 @@ def secrets(value: Any, where: Where) -> Mapping:
 def _read(kind: str, value: Any, where: Where) -> Mapping:
     if not isinstance(value, list):
         raise where.error(f"should be a list, and is {shape.kind(value)}")
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     for position, one in enumerate(value):
         place = where.into(position, one)
-        found = _LONG[kind](one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
-        if "source" not in found:
-            raise place.error(f"should say its `source`, the name of a {kind}")
-        target = _target(kind, found.get("target", found["source"]), place)
-        if target in made:
-            raise place.error(f"{target} is there twice")
-        made[target] = Grant(found["source"], target, found.get("mode", "444"), place.origin)
+        with faults:
+            found = _LONG[kind](one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
+            if "source" not in found:
+                raise place.error(f"should say its `source`, the name of a {kind}")
+            target = _target(kind, found.get("target", found["source"]), place)
+            if target in made:
+                raise place.error(f"{target} is there twice")
+            made[target] = Grant(found["source"], target, found.get("mode", "444"), place.origin)
+    faults.tell()
     return made
 
 

@@ -16,7 +16,7 @@ from shepherd.origin import Mapping, Sequence, Text
 if TYPE_CHECKING:
     from collections.abc import Mapping as Lookup
 
-    from shepherd.compose.where import Where
+    from shepherd.compose.where import Faults, Where
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OPERATOR = re.compile(r":?[-?+]")
@@ -104,23 +104,27 @@ def substitute(text: str, variables: Lookup[str, str]) -> tuple[str, list[str]]:
     return found.read(), found.missing
 
 
-def interpolate(value: Any, variables: Lookup[str, str], where: Where) -> Any:
-    """All values below `value`, keys excepted. Raises ComposeError with the place of the one that is wrong."""
+def interpolate(value: Any, variables: Lookup[str, str], where: Where, faults: Faults) -> Any:
+    """All values below `value`, keys excepted. One that is wrong is noted in `faults`, and stays as it was written."""
     if isinstance(value, str):
-        return _scalar(value, variables, where) if "$" in value else value
+        if "$" in value:
+            with faults:
+                return _scalar(value, variables, where)
+        return value
     if isinstance(value, dict):
         made = Mapping()
         made.origin = value.origin if isinstance(value, Mapping) else where.origin  # type: ignore[assignment]  # read, so there
         for key, inner in value.items():
-            made[key] = interpolate(inner, variables, where.into(key, inner))
+            made[key] = interpolate(inner, variables, where.into(key, inner), faults)
         return made
     if isinstance(value, list):
         items = Sequence()
         items.origin = value.origin if isinstance(value, Sequence) else where.origin  # type: ignore[assignment]  # as above
-        items.extend(interpolate(inner, variables, where.into(number, inner)) for number, inner in enumerate(value))
+        for number, inner in enumerate(value):
+            items.append(interpolate(inner, variables, where.into(number, inner), faults))
         return items
     if isinstance(value, Override):
-        return Override(interpolate(value.value, variables, where), value.origin)
+        return Override(interpolate(value.value, variables, where, faults), value.origin)
     return value
 
 

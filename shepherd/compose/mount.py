@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import shape
+from shepherd.compose.where import Faults
 from shepherd.origin import Mapping
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Mount:
     local: bool = False
     origin: Origin | None = field(default=None, compare=False)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether what the container writes there is wanted: not of what is read-only, and not of a single file."""
+        return "ro" not in self.options and not os.path.isfile(self.source)
+
     def word(self, source: str) -> str:
         """As `container` takes it, with the name or path that the source has on the target."""
         return ":".join(filter(None, [source, self.target, ",".join(self.options)]))
@@ -41,13 +47,15 @@ def mounts(value: Any, where: Where) -> Mapping:
     """target → Mount"""
     if not isinstance(value, list):
         raise where.error(f"should be a list, and is {shape.kind(value)}")
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     for position, one in enumerate(value):
         place = where.into(position, one)
-        mount = _long(one, place) if isinstance(one, dict) else _short(one, place)
-        if mount.target in made:
-            raise place.error(f"something is mounted at {mount.target} already")
-        made[mount.target] = mount
+        with faults:
+            mount = _long(one, place) if isinstance(one, dict) else _short(one, place)
+            if mount.target in made:
+                raise place.error(f"something is mounted at {mount.target} already")
+            made[mount.target] = mount
+    faults.tell()
     return made
 
 
@@ -72,6 +80,8 @@ def _made(kind: str, source: str, target: str, options: list[str], where: Where)
     target = posixpath.normpath(target).replace("//", "/")
     if target == "/":
         raise where.error("nothing can be mounted at / inside")
+    if kind == "bind" and posixpath.basename(source) == "docker.sock":
+        where.warn("is the socket of Docker, which knows nothing of what Shepherd runs")
     local = kind == "bind" and source.startswith(".")
     if source.startswith("~"):
         raise where.error(f"{source[:80]}: whose home is meant, on which machine?", "write the path on the target")

@@ -17,7 +17,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104  # as in Compose: a port without an address
 _WILD = (EVERYWHERE, "::")
 _RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
 _SHORT = re.compile(
-    r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|[^:\[\]]+):(?P<between>[\d-]*):|(?P<out>[\d-]+):)?"
+    r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|[^:\[\]]*):(?P<between>[\d-]*):|(?P<out>[\d-]+):)?"
     r"(?P<target>[\d-]+)(?:/(?P<protocol>\w+))?"
 )
 _HINT = "[ADDRESS:][PUBLISHED:]TARGET[/tcp|udp], such as 8080:80 or 127.0.0.1:53:53/udp"
@@ -52,20 +52,15 @@ class Port:
 
 def ports(value: Any, where: Where) -> list[Port]:
     """All that a service publishes."""
-    if not isinstance(value, list):
-        raise where.error(f"should be a list, and is {shape.kind(value)}")
-    found = []
-    for position, one in enumerate(value):
-        place = where.into(position, one)
-        found += _long(one, place) if isinstance(one, dict) else _short(one, place)
-    return list(dict.fromkeys(found))
+    found = shape.listed(lambda one, place: _long(one, place) if isinstance(one, dict) else _short(one, place))
+    return list(dict.fromkeys(port for several in found(value, where) for port in several))
 
 
 def _short(value: Any, where: Where) -> list[Port]:
     found = _SHORT.fullmatch(shape.text(value, where).strip())
     if found is None:
         raise where.error(f"{str(value)[:60]!r} is no port", _HINT)
-    published = found["between"] if found["address"] else found["out"]
+    published = found["out"] if found["address"] is None else found["between"]
     address = (found["address"] or EVERYWHERE).strip("[]")
     return _made(address, published or "", found["target"], found["protocol"] or "tcp", where)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import dependency, document, environment
-from shepherd.compose.where import Where
+from shepherd.compose.where import Faults, Where
 from shepherd.errors import nearest
 from shepherd.origin import Mapping, Origin, origin_of
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Project:
-    """`services` are those of the active profiles, each behind those that it waits for."""
+    """`services` are those of the active profiles, each behind those that it waits for.
+
+    `faults` is what is wrong between the parts, to be told with what `declare` finds.
+    """
 
     name: str
     folder: str
@@ -31,13 +35,20 @@ class Project:
     configs: Mapping
     secrets: Mapping
     top: Where
+    faults: Faults = field(default_factory=Faults)
 
-    def where(self, service: str, field: str = "", origin: Any = None) -> Where:
+    def where(self, service: str, part: str = "", origin: Any = None) -> Where:
         """The place of a service, or of a field of it."""
         found = self.services[service]
-        label = f"services.{service}.{field}" if field else f"services.{service}"
-        known = origin_of(found, field) if field else origin_of(found)
+        label = f"services.{service}.{part}" if part else f"services.{service}"
+        known = origin_of(found, part) if part else origin_of(found)
         return replace(self.top, label=label, origin=origin or known or self.top.origin)
+
+    @cached_property
+    def written(self) -> set[str]:
+        """Folders beside the files that some service writes to: others that only read them are to see that."""
+        mounts = (one for service in self.services.values() for one in service.get("volumes", {}).values())
+        return {one.source for one in mounts if one.local and one.is_written}
 
 
 def load(
@@ -48,24 +59,28 @@ def load(
     variables: Lookup[str, str] | None = None,
     profiles: Sequence[str] = (),
 ) -> Project:
-    """The project that the files make, the later ones on top. Raises ParseError for the first thing that is wrong.
+    """The project that the files make, the later ones on top. Raises ParseError for what is wrong in a file.
 
     `folder`: what relative paths are relative to, else the first file's folder, whose `.env` is read. `variables` hold
     before those of `.env`.
     """
     paths = [os.path.abspath(path) for path in paths]
     folder = os.path.abspath(folder or os.path.dirname(paths[0]))
-    known = environment.beside(folder, {**(variables or {}), "COMPOSE_PROJECT_NAME": name})
+    # PWD is where Compose is called: the project's folder, as every relative path has it
+    known = environment.beside(folder, {"PWD": ".", **(variables or {}), "COMPOSE_PROJECT_NAME": name})
     top = Where("", Origin(paths[0]), folder)
     found = document.files(paths, folder, known, document.Reading(top.warnings))
     everything = {str(key): value for key, value in found.get("services", {}).items()}
     if not everything:
         raise top.error("there are no services in it")
     active = dependency.linked({key: value for key, value in everything.items() if _is_active(value, profiles)})
-    order = dependency.ordered(active, everything, top)
     rest = {part: found.get(part, Mapping()) for part in document.PARTS[1:]}
-    project = Project(name, folder, known, {key: active[key] for key in order}, **rest, top=top)
-    _check(project)
+    project = Project(name, folder, known, active, **rest, top=top)
+    with project.faults:
+        project.services = {key: active[key] for key in dependency.ordered(active, everything, top)}
+    for key, value in active.items():
+        _check(project, key, value)
+    _check_ports(project)
     return project
 
 
@@ -74,32 +89,31 @@ def _is_active(service: Mapping, profiles: Sequence[str]) -> bool:
     return not named or "*" in profiles or bool(set(named) & set(profiles))
 
 
-def _check(project: Project) -> None:
-    for name, service in project.services.items():
-        if "image" not in service and "build" not in service:
-            raise project.where(name).error("should say its `image`, or how to `build` one")
-        _check_networks(project, name, service)
-        for one in service.get("volumes", {}).values():
-            if one.kind == "volume" and one.source:
-                _known(project, name, "volumes", one.source, one.origin)
-        for field in ("configs", "secrets"):
-            for one in service.get(field, {}).values():
-                _known(project, name, field, one.source, one.origin)
-        _check_number(project, name, service)
-    _check_ports(project)
-
-
-def _known(project: Project, name: str, field: str, wanted: str, origin: Any) -> None:
-    known = getattr(project, field)
-    if wanted not in known:
-        hint = nearest(wanted, map(str, known)) or f"declare it under `{field}` at the top"
-        raise project.where(name, field, origin).error(f"there is no {field[:-1]} {wanted}", hint)
-
-
-def _check_networks(project: Project, name: str, service: Mapping) -> None:
+def _check(project: Project, name: str, service: Mapping) -> None:
+    if "image" not in service and "build" not in service:
+        project.faults.note(project.where(name).error("should say its `image`, or how to `build` one"))
     for network in service.get("networks", ()):
         if network != "default":
             _known(project, name, "networks", network, getattr(network, "origin", None))
+    for one in service.get("volumes", {}).values():
+        if one.kind == "volume" and one.source:
+            _known(project, name, "volumes", one.source, one.origin)
+    for part in ("configs", "secrets"):
+        for one in service.get(part, {}).values():
+            _known(project, name, part, one.source, one.origin)
+    for check in (_check_networks, _check_number):
+        with project.faults:
+            check(project, name, service)
+
+
+def _known(project: Project, name: str, part: str, wanted: str, origin: Any) -> None:
+    known = getattr(project, part)
+    if wanted not in known:
+        hint = nearest(wanted, map(str, known)) or f"declare it under `{part}` at the top"
+        project.faults.note(project.where(name, part, origin).error(f"there is no {part[:-1]} {wanted}", hint))
+
+
+def _check_networks(project: Project, name: str, service: Mapping) -> None:
     mode = service.get("network_mode")
     if mode and service.get("networks"):
         raise project.where(name, "network_mode").error("and `networks` exclude one another")
@@ -130,5 +144,5 @@ def _check_ports(project: Project) -> None:
                 if port.clashes(one):
                     place = f" ({one.origin})" if one.origin else ""
                     message = f"the port {port.first}/{port.protocol} is published by {other}, too{place}"
-                    raise project.where(name, "ports", port.origin).error(message)
+                    project.faults.note(project.where(name, "ports", port.origin).error(message))
             others.append((name, port))

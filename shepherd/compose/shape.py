@@ -9,6 +9,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from shepherd.compose.where import Faults
 from shepherd.compose.yaml_file import Override, Reset
 from shepherd.errors import nearest
 from shepherd.origin import Mapping
@@ -61,6 +62,11 @@ def word(value: Any, where: Where) -> str:
     if not found.strip():
         raise where.error("should not be empty")
     return found
+
+
+def maybe(reader: Reader) -> Reader:
+    """What `reader` reads; an empty text, such as of a variable that nobody set, counts as not there."""
+    return lambda value, where: None if value == "" else reader(value, where)
 
 
 def flag(value: Any, where: Where) -> bool:
@@ -156,20 +162,23 @@ def words(value: Any, where: Where) -> tuple[str, ...]:
 
 def pairs(value: Any, where: Where) -> Mapping:
     """NAME → text or None, of a mapping or a list of NAME=value."""
-    made = Mapping()
+    made, faults = Mapping(), Faults()
     if where.origin:
         made.origin = where.origin
     if isinstance(value, dict):
         for key, inner in value.items():
-            made[key] = inner if inner is None or isinstance(inner, Reset) else text(inner, where.into(key, inner))
-        return made
-    if not isinstance(value, list):
+            with faults:
+                made[key] = inner if inner is None or isinstance(inner, Reset) else text(inner, where.into(key, inner))
+    elif isinstance(value, list):
+        for position, one in enumerate(value):
+            with faults:
+                name, equals, rest = text(one, where.into(position, one)).partition("=")
+                if not name:
+                    raise where.into(position, one).error("should be NAME=value")
+                made[name] = rest if equals else None
+    else:
         raise where.error(f"should be a mapping or a list of NAME=value, and is {kind(value)}")
-    for position, one in enumerate(value):
-        name, equals, rest = text(one, where.into(position, one)).partition("=")
-        if not name:
-            raise where.into(position, one).error("should be NAME=value")
-        made[name] = rest if equals else None
+    faults.tell()
     return made
 
 
@@ -179,7 +188,12 @@ def listed(reader: Reader) -> Reader:
     def read(value: Any, where: Where) -> list[Any]:
         if not isinstance(value, list):
             raise where.error(f"should be a list, and is {kind(value)}")
-        return [reader(one, where.into(position, one)) for position, one in enumerate(value)]
+        made, faults = [], Faults()
+        for position, one in enumerate(value):
+            with faults:
+                made.append(reader(one, where.into(position, one)))
+        faults.tell()
+        return made
 
     return read
 
@@ -188,10 +202,12 @@ def mapped(reader: Reader, nothing: Any = None) -> Reader:
     """A mapping from names to what `reader` reads, which is given `nothing` for null."""
 
     def read(value: Any, where: Where) -> Mapping:
-        made = _like(value, where)
+        made, faults = _like(value, where), Faults()
         for key, inner in value.items():
             place = where.into(key, inner)
-            made[key] = inner if isinstance(inner, Reset) else reader(nothing if inner is None else inner, place)
+            with faults:
+                made[key] = inner if isinstance(inner, Reset) else reader(nothing if inner is None else inner, place)
+        faults.tell()
         return made
 
     return read
@@ -201,24 +217,29 @@ def fields(table: Table[str, Reader]) -> Reader:
     """A mapping with these fields, of which null counts as not there, and `x-…` are the writer's own."""
 
     def read(value: Any, where: Where) -> Mapping:
-        made = _like(value, where)
+        made, faults = _like(value, where), Faults()
         for key, inner in value.items():
-            name, place = str(key), where.into(key, inner)
-            if name.startswith("x-"):
+            if str(key).startswith("x-"):
                 continue
-            if name not in table:
-                raise where.into(key).error("is no field that Compose has here", nearest(name, table))
-            if isinstance(inner, Reset):
-                made[key] = inner
-            elif isinstance(inner, Override):
-                made[key] = Override(table[name](inner.value, place), inner.origin)
-            elif inner is not None:
-                found = table[name](inner, place)
+            with faults:
+                found = _field(table, key, inner, where)
                 if found is not None:
                     made[key] = found
+        faults.tell()
         return made
 
     return read
+
+
+def _field(table: Table[str, Reader], key: Any, value: Any, where: Where) -> Any:
+    name, place = str(key), where.into(key, value)
+    if name not in table:
+        raise where.into(key).error("is no field that Compose has here", nearest(name, table))
+    if value is None or isinstance(value, Reset):
+        return value
+    if isinstance(value, Override):
+        return Override(table[name](value.value, place), value.origin)
+    return table[name](value, place)
 
 
 def _like(value: Any, where: Where) -> Mapping:

@@ -3,16 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shepherd.errors import ParseError
-
-if TYPE_CHECKING:
-    from shepherd.origin import Origin
+from shepherd.origin import Origin
 
 
 class ComposeError(ParseError):
-    """A Compose file that cannot be meant, or asks for what is not supported."""
+    """A Compose file that cannot be meant, or asks for what is not supported. `text`: the message without its place."""
+
+    text = ""
+
+
+class SeveralError(ComposeError):
+    """Several of them, a line for each."""
+
+    def __init__(self, found: list[ParseError]) -> None:
+        self.found = found
+        super().__init__(f"{len(found)} things are wrong:\n" + "\n".join(map(_line, found)), origin=found[0].origin)
+
+    def render(self) -> str:
+        return self.message
+
+
+def _line(error: ParseError) -> str:
+    place = f"{error.origin}: " if error.origin else ""
+    return f"  {place}{error.message}" + (f" ({error.hint})" if error.hint else "")
+
+
+class Faults:
+    """What is wrong in several parts: `with faults:` around each of them, then `tell`, so that all is told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[ParseError] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> bool:
+        if not isinstance(error, ParseError):
+            return False
+        self.note(error)
+        return True
+
+    def note(self, error: ParseError) -> None:
+        self.found += error.found if isinstance(error, SeveralError) else [error]
+
+    def tell(self) -> None:
+        """Raises SeveralError, or the only error. What several services have of one anchor is one error."""
+        known: dict[Any, ParseError] = {}
+        for error in self.found:
+            text = getattr(error, "text", "") or error.message
+            known.setdefault((error.origin, text), error)
+        if len(known) > 1:
+            raise SeveralError(sorted(known.values(), key=lambda error: error.origin or Origin("")))
+        for error in known.values():
+            raise error
 
 
 @dataclass(frozen=True)
@@ -36,7 +82,9 @@ class Where:
 
     def error(self, message: str, hint: str | None = None) -> ComposeError:
         label = f"{self.label}: " if self.label else ""
-        return ComposeError(f"{label}{message}", origin=self.origin, hint=hint)
+        made = ComposeError(f"{label}{message}", origin=self.origin, hint=hint)
+        made.text = message
+        return made
 
     def warn(self, message: str) -> None:
         place = f" ({self.origin})" if self.origin else ""

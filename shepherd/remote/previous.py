@@ -4,6 +4,8 @@ So its image stays, whatever is collected or gets its name, and its secrets are 
 reads them. An update that went well puts there what it replaced; `state: rolled_back` goes back to it.
 """
 
+import os
+
 from shepherd.remote import declaration, installed
 from shepherd.remote.instances import PREVIOUS, find_one
 
@@ -34,11 +36,12 @@ def keep(changes, old, before):
 
 
 def secrets(instance):
-    """Its secrets: {name: bytes}."""
+    """Its secrets: {name, or name:mode: bytes}."""
     found = {}
     for key in instance.record.config.get("Secrets") or ():
         with open(instance.record.path("secrets", key), "rb") as file:
-            found[key] = file.read()
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            found[key if mode == 0o400 else "%s:%04o" % (key, mode)] = file.read()
     return found
 
 

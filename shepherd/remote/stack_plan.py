@@ -5,10 +5,36 @@ import os
 import socket
 
 from shepherd.remote import declaration, instances, made
+from shepherd.remote.task import Failure
+
+
+class Problems:
+    """What is in the way: `with problems:` around each check, then `tell`, so that all of it is told at once."""
+
+    def __init__(self, task):
+        self.task = task
+        self.found = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if not isinstance(error, Failure):
+            return False
+        self.found.append(error)
+        return True
+
+    def tell(self):
+        """Fail the task where anything was found."""
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            lines = dict.fromkeys("  %s" % error.result["msg"] for error in self.found)
+            self.task.fail("%d things are in the way:\n%s" % (len(lines), "\n".join(lines)))
 
 
 class Plan:
-    """What the modules say they would do. Whatever can be found wrong without touching anything is."""
+    """What the modules say they would do. Whatever can be found wrong without touching anything is, all at once."""
 
     def __init__(self, stack):
         self.stack = stack
@@ -20,16 +46,21 @@ class Plan:
         self.options = {one["service"]: one["options"] for one in stack.wanted["services"]}
         self.resources = []  # (kind, options) of networks and volumes to make
         self.orphans = self._orphans()
-        if self.task.args["prune"]:
-            self._prune()
+        problems = stack.problems
+        with problems:
+            if self.task.args["prune"]:
+                self._prune()
         for kind in ("network", "volume"):
             for options in stack.wanted[kind + "s"]:
-                self._resource(kind, options)
+                with problems:
+                    self._resource(kind, options)
         for one in stack.wanted["services"]:
-            self._check_platform(one)
-            self._check_health(one)
-            self._service(one)
-        self._check_ports()
+            checks = (self._check_platform, self._check_health, self._service)
+            for check in checks[: 2 if one["service"] in stack.lacking else 3]:
+                with problems:
+                    check(one)
+        self._check_ports(problems)
+        problems.tell()
 
     def _orphans(self):
         """What has the stack's label and is not declared: {kind: names}."""
@@ -157,7 +188,7 @@ class Plan:
         test = (settings.get("Healthcheck") or {}).get("Test") or ["NONE"]
         return test[0] != "NONE"
 
-    def _check_ports(self):
+    def _check_ports(self, problems):
         """Ports of the machine that somebody else has, before anything is touched."""
         if self.stack.runtime is None:
             return
@@ -167,14 +198,16 @@ class Plan:
             if labels.get(made.STACK) == self.stack.name:
                 ours.update(parse((declaration.kept(labels) or {}).get("ports", [])))
         for one in self.stack.wanted["services"]:
-            if one["service"] not in self.steps or one["options"]["state"] == "absent":
+            is_changed = one["service"] in self.steps or one["service"] in self.stack.lacking
+            if not is_changed or one["options"]["state"] == "absent":
                 continue
             for port in parse(one["options"]["ports"] or []):
                 if port.first and port.first == port.last and port not in ours and _is_taken(port):
-                    self.task.fail(
-                        "service %s: the port %d/%s of %s is somebody else's"
-                        % (one["service"], port.first, port.protocol, port.address)
-                    )
+                    with problems:
+                        self.task.fail(
+                            "service %s: the port %d/%s of %s is somebody else's"
+                            % (one["service"], port.first, port.protocol, port.address)
+                        )
 
     def found(self, one):
         """The instances of a service that are there."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import images
+import killed
 import pytest
+from load import Load
 
 pytestmark = pytest.mark.lab(hosts=2)
 
@@ -27,7 +30,7 @@ services:
     ports: ["127.0.0.1:8097:8080"]
     volumes: ["./html:/srv:ro", "data:/data:ro"]
     configs: [{source: motd, target: /etc/motd}]
-    secrets: [key]
+    secrets: [{source: key, mode: 0440}]
     environment: {LEVEL: "${LEVEL:-info}"}
     healthcheck: {test: [CMD, wget, -q, -O, /dev/null, "http://127.0.0.1:8080/"], interval: 100ms, timeout: 5s}
   fill:
@@ -80,6 +83,7 @@ def test_a_stack_converges_and_one_field_is_one_service(bare, site, app, folder)
     assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
     for path, text in (("/data/page", "rows\n"), ("/etc/motd", "welcome to blog"), ("/run/secrets/key", SECRET)):
         assert site.runtime("exec", "blog-web", "cat", path) == text
+    assert site.runtime("exec", "blog-web", "stat", "-c", "%a", "/run/secrets/key") == "440\n"
     assert site.runtime("exec", "blog-web", "wget", "-q", "-O", "-", "http://database:5432/") == "rows\n"
     assert sorted(names(site)) == ["blog-db", "blog-fill", "blog-web"]
 
@@ -106,6 +110,7 @@ def test_a_stack_converges_and_one_field_is_one_service(bare, site, app, folder)
     assert {name.rpartition("-")[0] for name in sent} == {"html", "motd"}
     site.good([{"container": {"name": "blog-web", "state": "rolled_back"}}], host=ONE)
     assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
+    assert site.runtime("exec", "blog-web", "stat", "-c", "%a", "/run/secrets/key") == "440\n"
 
 
 def test_what_is_no_longer_declared_is_told_and_pruned_and_nothing_else(site, app, folder):
@@ -162,6 +167,11 @@ REFUSED = (
     (
         TWO.format("image: app:1, depends_on: {a: {condition: service_healthy}}"),
         "service b: waits for a to be healthy, which has no health check",
+    ),
+    (
+        TWO.format("image: none:1, pull_policy: never, ports: ['22:22'], platform: plan9/mips, networks: [x]")
+        + "\nnetworks: {x: {external: true}}",
+        "4 things are in the way:",
     ),
 )
 
@@ -234,3 +244,54 @@ def test_images_are_built(site, folder):
     assert said["changes"] == done["changes"]
     assert said["diff"] == done["diff"]
     assert [one.partition(" (")[0] for one in done["changes"]] == ["image blog-own: built", "blog-own: replaced"]
+
+
+CHANGING = """\
+services:
+  web:
+    image: web:1
+    environment: {{NUMBER: "{0}"}}
+    volumes: ["{1}"]
+    ports: ["8098:8080"]
+    healthcheck:
+      test: [CMD, /usr/bin/python3, -ISc, "import socket; socket.create_connection(('127.0.0.1', 8080))"]
+      interval: 100ms
+      retries: 50
+    stop_grace_period: 0s
+  other{0}: {{image: app:1, networks: [net{0}]}}
+networks: {{net{0}: }}
+"""
+
+
+def test_killed_in_the_middle_something_serves_and_the_next_play_converges(site, app, folder):
+    """Each play has another web service; another network, and a service on it; and prunes those of the one before."""
+    from shepherd.actions import container_stack
+    from shepherd.compose import declare, project
+    from shepherd.spec import load_spec
+
+    def module(version: int, number: int = 0) -> dict[str, Any] | None:
+        (folder / "compose.yml").write_text(CHANGING.format(version, images.PYTHON))
+        found = declare.declare(project.load([str(folder / "compose.yml")], "blog"), "/etc/shepherd/stacks/blog")
+        given = {"name": "blog", "file": ["compose.yml"], "prune": True, "settle": 0.1}
+        args = load_spec("container_stack").normalise(given)
+        args["_stack"] = container_stack._told(SimpleNamespace(args=args), found)
+        args["_absent"] = container_stack._absent()
+        return killed.run(site.host, "container_stack", args, number)
+
+    images.web(site.folder / "web.tar", "1")
+    image = {"name": "web", "container_image": {"name": "web:1", "archive": "web.tar"}}
+    site.good([app, image, *killed.SOURCES], host=ONE)
+    assert module(1, 3) is None
+    assert not module(1).get("failed")
+    with Load(site.host.address, 8098, each=1) as load:
+        for version, number in enumerate((3, 7), 2):
+            assert module(version, number) is None
+            load.until("1", more=2)
+            result = module(version)
+            assert not result.get("failed"), result
+            kept = set(site.runtime("ps", "-a", "--format", "{{.Names}}").split())
+            assert kept == {"blog-web", "blog-web.previous", f"blog-other{version}"}
+            networks = site.runtime("network", "ls", "--format", "{{.Name}}").split()
+            assert {name for name in networks if name.startswith("blog")} == {"blog_default", f"blog_net{version}"}
+    assert load.failures == []
+    assert not module(version)["changed"]

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +20,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shepherd.lab.session import LabSession
+
 PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 # The ones that need more of a host than SSH; verify.yml is played by site.yml.
 ON_SYSTEMD = {"packages", "services"}
-OURS = {"containers", "stack"}  # modules that ansible-core does not have
+OURS = {"containers", "front", "stack"}  # modules that ansible-core does not have
 EXAMPLES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "verify")
 ORACLE = os.environ.get("SHEPHERD_ORACLE")
 
@@ -58,7 +64,7 @@ def played(name: str, inventory: Path, temporary: Path, *words: str) -> list[dic
         "json",
         *words,
     ]
-    environment = {**os.environ, "TMPDIR": str(temporary)}
+    environment = {**os.environ, "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(temporary / "cache")}
     done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr + "".join(map(told, events))
@@ -100,6 +106,63 @@ def test_example(example: str, inventory: Path, tmp_path: Path) -> None:
     assert wrong == {}, "check mode said something else than what happened"
     assert changed(played(example, inventory, tmp_path)) == [], "the second play changed something"
     assert changed(played(example, inventory, tmp_path, "--check", "--diff")) == [], "check mode after it"
+
+
+class Visitor(threading.Thread):
+    """Asks nginx of the example for a page by its name, each time on a new connection, until `ending` is set."""
+
+    def __init__(self, name: str, address: str, authority: Path) -> None:
+        super().__init__(daemon=True)
+        self.name, self.address = name, address
+        self.context = ssl.create_default_context(cafile=str(authority))
+        self.ending = threading.Event()
+        self.pages: list[str] = []
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        while not self.ending.wait(0.01):
+            try:
+                self._ask()
+            except (OSError, HTTPException) as error:
+                self.failures.append(repr(error))
+
+    def _ask(self) -> None:
+        connection = HTTPSConnection(self.name, timeout=30, context=self.context)
+        plain = socket.create_connection((self.address, 443), timeout=30)
+        connection.sock = self.context.wrap_socket(plain, server_hostname=self.name)
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        page = answer.read().decode()
+        connection.close()
+        if answer.status != 200:
+            self.failures.append(f"{answer.status}: {page}")
+        self.pages.append(page.partition(", from")[0])
+
+
+@pytest.mark.lab(hosts=3)
+@pytest.mark.xdist_group("examples")
+@pytest.mark.timeout(120)  # images are made and sent where no other test has done it
+def test_apps_change_behind_nginx_and_nobody_notices(lab: LabSession, tmp_path: Path) -> None:
+    host = lab.hosts[0]
+    one = ("-l", f"localhost,{host.name}")
+    played("front", lab.inventory, tmp_path, *one)
+    nginx = ["shepherd-runtime", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", "front"]
+    before = host.exec(nginx).stdout
+    authority = tmp_path / "cache" / "shepherd" / "example-front" / "tls" / "ca.crt"
+    visitors = [Visitor(name, host.address, authority) for name in ("shop.test", "blog.test")]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        played("front", lab.inventory, tmp_path, *one, "-e", "release=2")
+    finally:
+        for visitor in visitors:
+            visitor.ending.set()
+        for visitor in visitors:
+            visitor.join()
+    for visitor, app in zip(visitors, ("shop", "blog"), strict=True):
+        assert visitor.failures == []
+        assert set(visitor.pages) == {f"{app}, release 1", f"{app}, release 2"}
+    assert host.exec(nginx).stdout == before
 
 
 @pytest.mark.timeout(600)  # ansible-core and packages, both slow

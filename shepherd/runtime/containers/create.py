@@ -25,7 +25,7 @@ class Request:
         self.mounts = []
         self.networking = {}
         self.extra_hosts = []
-        self.secrets = {}  # name → bytes
+        self.secrets = {}  # name → (bytes, mode)
 
 
 def create(folders, request: Request, image):

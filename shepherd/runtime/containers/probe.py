@@ -89,7 +89,8 @@ def _connect(record, state, test, timeout):
         with socket.create_connection((host, int(port)), timeout) as end:
             if path is None:
                 return {"ExitCode": 0, "Output": ""}
-            end.sendall(("GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, target)).encode("ascii"))
+            named = "%s:%s" % ("[%s]" % host if ":" in host else host, port)  # a port alone is none: servers refuse it
+            end.sendall(("GET %s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, named)).encode("ascii"))
             begun, said = time.monotonic(), b""
             while b"\r\n" not in said and len(said) < _LONGEST_OUTPUT:
                 end.settimeout(max(0.001, timeout - (time.monotonic() - begun)))

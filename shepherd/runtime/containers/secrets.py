@@ -1,8 +1,8 @@
 """Files that only a container's user reads: kept with its record, seen in a tmpfs while it runs.
 
-    ROOT/containers/ID/secrets/NAME    as they were given (0400, in a folder that only root enters)
+    ROOT/containers/ID/secrets/NAME    as they were given, with their mode, in a folder that only root enters
     STATE/containers/ID/secrets/       a tmpfs in the mounts of one start: nobody else on the machine sees it
-    /run/secrets/NAME                  that tmpfs inside, read-only; 0400, owned by the container's user
+    /run/secrets/NAME                  that tmpfs inside, read-only; of mode 0400 or what was asked for, its user's
 
 The record keeps their names alone, so that no verb shows what is in them.
 """
@@ -15,16 +15,20 @@ from shepherd.runtime.linux.syscalls import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
 PLACE = "/run/secrets"
 LARGEST = 512000  # bytes, as Docker's
+_OCTAL = frozenset("01234567")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
 def read(text: str) -> tuple:
-    """(name, content) of `NAME=FILE`. Raises RuntimeFailure."""
+    """(name, (content, mode)) of `NAME[:MODE]=FILE`. Raises RuntimeFailure."""
     name, equals, path = text.partition("=")
+    name, _, mode = name.partition(":")
     if not equals or not 0 < len(name) <= 128 or not _LETTERS.issuperset(name) or name[0] == ".":
         raise RuntimeFailure(
-            "--secret: should be NAME=FILE, and is %.60r" % text, "letters, digits and _ . - make a name"
+            "--secret: should be NAME[:MODE]=FILE, and is %.60r" % text, "letters, digits and _ . - make a name"
         )
+    if len(mode) > 4 or not _OCTAL.issuperset(mode) or int(mode or "400", 8) > 0o777:
+        raise RuntimeFailure("--secret %s: should have a mode such as 0444, and has %.20r" % (name, mode))
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST + 1)
@@ -32,15 +36,15 @@ def read(text: str) -> tuple:
         raise RuntimeFailure("--secret %s: %s" % (name, error.strerror)) from None
     if len(content) > LARGEST:
         raise RuntimeFailure("--secret %s: is longer than %d bytes" % (name, LARGEST))
-    return name, content
+    return name, (content, int(mode or "400", 8))
 
 
 def keep(folder: str, secrets: dict) -> list:
     """Write them below a container's folder; their names."""
     if secrets:
         os.mkdir(os.path.join(folder, "secrets"), 0o700)
-    for name, content in secrets.items():
-        _write(os.path.join(folder, "secrets", name), content)
+    for name, (content, mode) in secrets.items():
+        _write(os.path.join(folder, "secrets", name), content, mode)
     return sorted(secrets)
 
 
@@ -54,16 +58,17 @@ def mount(record, running: str, user: dict) -> list:
     syscalls.mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755")
     for name in names:
         with open(record.path("secrets", name), "rb") as file:
-            content = file.read()
+            content, mode = file.read(), os.fstat(file.fileno()).st_mode & 0o777
         path = os.path.join(place, name)
-        _write(path, content)
+        _write(path, content, mode)
         os.chown(path, user["uid"], user["gid"])
     return [{"Type": "bind", "Source": place, "Destination": PLACE, "RW": False, "Propagation": ""}]
 
 
-def _write(path, content):
+def _write(path, content, mode):
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
     with open(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask is
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
