@@ -13,6 +13,8 @@ from typing import Any
 import images
 import pytest
 
+from tests import warm
+
 pytestmark = pytest.mark.lab(hosts=3)
 
 LARGE = "0123456789abcdef" * 200_000  # more than pipes hold
@@ -128,7 +130,7 @@ def test_a_host_that_cannot_be_reached_is_said_and_the_others_answer(herd):
 
 
 def started(herd: Any, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return warm.Popen(
         [sys.executable, "-m", "shepherd", words[0], "-i", "hosts.yml", *words[1:]],
         cwd=herd.folder,
         env=herd.environment,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import warm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,7 +61,7 @@ def played(name: str, inventory: Path, temporary: Path, *words: str) -> list[dic
         *words,
     ]
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
+    done = warm.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr + "".join(map(told, events))
     return events

@@ -16,6 +16,7 @@ from typing import Any
 from shepherd.runtime.build import workspace
 from shepherd.runtime.images import image, layers, manifest
 from shepherd.runtime.images.store import Store
+from tests import warm
 
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = (
@@ -123,7 +124,7 @@ class Builds:
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         environment = {"PATH": os.environ["PATH"], **self.environment}
         more = {"stdin": subprocess.DEVNULL, "timeout": 120, "cwd": self.folder, "env": environment, **more}
-        return subprocess.run(self.argv(*words), capture_output=True, check=False, **more)
+        return warm.run(self.argv(*words), capture_output=True, check=False, **more)
 
     def argv(self, *words: str) -> list[str]:
         return [self.python, "-I", "-S", "-c", PROGRAM, "--root", str(self.root), *words]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shepherd.runtime.bundle import template
+from tests import warm
 
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = (
@@ -90,7 +91,7 @@ class Bundle:
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a verb, and return what became of it."""
         more = {"stdin": subprocess.DEVNULL, "timeout": 60, **more}
-        return subprocess.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
+        return warm.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
 
     def do(self, *words: str, **more: Any) -> str:
         """The same where it has to succeed: what it printed."""
@@ -124,7 +125,7 @@ class Bundle:
         self.names.add(name)
         # a container keeps the descriptors of what made it: pipes would never end
         with open(self.folder / "output", "ab") as out:
-            done = subprocess.run(
+            done = warm.run(
                 self.argv("create", "--bundle", str(self.folder), *words, name),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -160,7 +161,7 @@ class Bundle:
         found = []
         for entry in os.listdir("/proc"):
             try:
-                if entry.isdigit() and os.stat(f"/proc/{entry}/root").st_ino == os.stat(self.rootfs).st_ino:
+                if entry.isdigit() and os.path.samefile(f"/proc/{entry}/root", self.rootfs):
                     found.append(int(entry))
             except OSError:
                 continue

@@ -21,6 +21,8 @@ import pytest
 from containers import CHECKOUT, base, busybox
 from image_maker import Layout, entry, layer
 
+from tests import warm
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -76,7 +78,7 @@ def cut(runtime: Runtime, step: int, *words: str) -> int:
     started = runtime.place / "started"
     started.touch()
     argv = [sys.executable, "-I", "-S", "-c", CUT.format(checkout=str(CHECKOUT)), str(step), str(synced), *words]
-    done = subprocess.run(
+    done = warm.run(
         argv, env=runtime.environment, start_new_session=True, stdin=subprocess.DEVNULL, capture_output=True,
         text=True, timeout=60, check=False,
     )  # fmt: skip

@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -20,6 +19,7 @@ from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.names import Names
 from shepherd.runtime.images.reference import parse
 from shepherd.runtime.images.store import Store
+from tests import warm
 
 ROOT = Path(__file__).parents[3]
 
@@ -207,8 +207,11 @@ def test_killed_at_any_step(tmp_path):
     step, finished = 0, False
     while not finished:
         place = tmp_path / f"store{step}"
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", program, str(place), str(step)], capture_output=True, text=True, timeout=60
+        done = warm.run(
+            [sys.executable, "-I", "-S", "-c", program, str(place), str(step)],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         finished = done.stdout == "done\n"
         assert finished or done.returncode == -signal.SIGKILL, done.stderr
