@@ -15,7 +15,7 @@ import pytest
 
 from tests import warm
 
-pytestmark = pytest.mark.lab(hosts=3)
+pytestmark = [pytest.mark.lab(hosts=3), pytest.mark.xdist_group("seen")]  # one worker makes what all of it needs
 
 LARGE = "0123456789abcdef" * 200_000  # more than pipes hold
 PATIENCE = 30  # seconds until what must happen has happened

@@ -12,7 +12,7 @@ import pytest
 from people import FIRST, processes
 from registries import Registry
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("rootless")]  # one worker makes what all of it needs
 
 
 def test_a_container_from_its_image_to_its_end(user):
