@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from tests import warm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def started(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     """`shepherd WORDS`, with its output in pipes; it is ended with the block, whatever happens there."""
-    process = subprocess.Popen(
+    process = warm.Popen(
         [sys.executable, "-m", "shepherd", *words],
         cwd=cwd,
         env=environment,

@@ -28,7 +28,7 @@ def command_in(pid: int, command: Sequence[str]) -> list[str]:
 
 def command_for(lab: Lab, host: str, command: Sequence[str]) -> list[str]:
     """The same by the host's name. Raises ShepherdError where it does not run."""
-    pid = lab.running().get(host)
+    pid = lab.process(host)
     if pid is None:
         names = " ".join(known.name for known in lab.hosts)
         raise ShepherdError(f"no host {host!r} runs in lab {lab.name!r}", hint=f"its hosts are: {names}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HOME = Path("/run/shepherd-lab")
 MARK = "shepherd-lab"
+_seen: dict[str, int] = {}  # the mark of a host → its process 1 when it was looked for
 
 
 @dataclass
@@ -87,6 +88,13 @@ class Lab:
         """Process 1 of the hosts that run, also of one that the file does not know: name → pid."""
         found = processes.inits(f"{MARK}/{self.name}/")
         return {mark.rpartition("/")[2]: pid for mark, pid in found.items()}
+
+    def process(self, host: str) -> int | None:
+        """Process 1 of one of them, or None. Where it was the last time is looked at before all of /proc is."""
+        mark = f"{MARK}/{self.name}/{host}"
+        if not processes.is_init(_seen.get(mark, 0), mark):
+            _seen[mark] = self.running().get(host, 0)
+        return _seen[mark] or None
 
     def save(self) -> None:
         path = self.folder / "state.json"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 PLAYBOOK = Path(__file__).parent / "play" / "actions.yml"
 pytestmark = pytest.mark.lab
@@ -36,7 +37,7 @@ def play(lab, tmp_path: Path, large: Path, *more: str) -> tuple[dict[str, int], 
         "--output",
         "json",
     ]
-    done = subprocess.run([*argv, *more], capture_output=True, text=True, check=False)
+    done = warm.run([*argv, *more], capture_output=True, text=True, check=False)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     failures = [event for event in events if event.get("status") in ("failed", "unreachable") and not event["ignored"]]
     assert done.returncode == 0, (failures, done.stderr)
@@ -80,7 +81,7 @@ def test_check_mode_foretells(lab, lab_host, tmp_path: Path, large: Path) -> Non
     argv += ["-e", f"large={large}", "-e", f"back={tmp_path}"]
 
     def changed(*more: str) -> list[str]:
-        done = subprocess.run([*argv, *more], capture_output=True, text=True, check=False)
+        done = warm.run([*argv, *more], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         events = [json.loads(line) for line in done.stdout.splitlines()]
         return [event["task"] for event in events if event.get("status") == "changed"]

@@ -16,20 +16,35 @@ import images
 import pytest
 from registry import Handler, Registry
 
+from tests import warm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shepherd.lab.session import LabHost, LabSession
 
 
-# everything but the runtime, whose installation takes longer than most tests
+# everything but the runtime, whose installation takes longer than most tests; one process for all of it
 CLEAR = """
-command -v shepherd-runtime >/dev/null || exit 0
-clear() { remove=$1; shift; found=$("$@"); [ -z "$found" ] || shepherd-runtime $remove $found >/dev/null; }
-clear "rm -fv" shepherd-runtime ps -aq
-clear "volume rm" shepherd-runtime volume ls -q
-clear "network rm" sh -c "shepherd-runtime network ls --format '{{.Name}}' | grep -vxE 'bridge|host|none'"
-clear "rmi -f" shepherd-runtime images -q
+import contextlib, io, os, sys
+link = "/usr/local/bin/shepherd-runtime"
+if not os.path.exists(link):
+    sys.exit()
+sys.path.insert(0, os.path.dirname(os.path.realpath(link)))
+from shepherd.runtime.cli import main
+def said(*words):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        if main(list(words)):
+            sys.exit(1)
+    return out.getvalue().split()
+def clear(listed, removed, kept=()):
+    found = [one for one in said(*listed) if one not in kept]
+    if found:
+        said(*removed, *found)
+clear(["ps", "-aq"], ["rm", "-fv"])
+clear(["volume", "ls", "-q"], ["volume", "rm"])
+clear(["network", "ls", "--format", "{{.Name}}"], ["network", "rm"], ["bridge", "host", "none"])
+clear(["images", "-q"], ["rmi", "-f"])
 """
 
 
@@ -66,7 +81,7 @@ class Site:
     def shepherd(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Another verb, with the inventory."""
         command = [sys.executable, "-m", "shepherd", words[0], "-i", "hosts.yml", *words[1:]]
-        return subprocess.run(
+        return warm.run(
             command,
             cwd=self.folder,
             env=self.environment,
@@ -83,7 +98,7 @@ class Site:
         """Play the tasks. Each is {"module": {options}, …}, and is called by its module unless it has a name."""
         named = [{"name": next(iter(task)), **task} for task in tasks]
         words = self.command(named, "--output", "json", *flags, *(["-l", host] if host else []))
-        done = subprocess.run(
+        done = warm.run(
             words, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
         played = Played(done.returncode, done.stdout + done.stderr)
@@ -139,7 +154,7 @@ def _site(hosts: list[LabHost], folder: Path, *, keep_runtime: bool = False) -> 
     finally:
         if keep_runtime:
             for host in hosts:
-                host.exec(["sh", "-c", CLEAR])
+                host.exec(["/usr/bin/python3", "-I", "-S", "-c", CLEAR])
         else:
             _nothing_left(found)
 

@@ -134,7 +134,6 @@ def test_where_two_cannot_run_at_once_the_old_one_stops_first(site):
 KILLED = """\
 import json, os, sys
 sys.path.insert(0, "/root/ours")
-sys.dont_write_bytecode = True
 from shepherd.remote import installed
 from shepherd.remote.task import Failure, Task
 from modules import container

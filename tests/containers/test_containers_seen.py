@@ -13,9 +13,10 @@ from typing import Any
 import images
 import pytest
 
+from tests import warm
 from tests.patience import seconds
 
-pytestmark = pytest.mark.lab(hosts=3)
+pytestmark = [pytest.mark.lab(hosts=3), pytest.mark.xdist_group("seen")]  # one worker makes what all of it needs
 
 LARGE = "0123456789abcdef" * 200_000  # more than pipes hold
 PATIENCE = seconds(30)  # seconds until what must happen has happened
@@ -130,7 +131,7 @@ def test_a_host_that_cannot_be_reached_is_said_and_the_others_answer(herd):
 
 
 def started(herd: Any, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return warm.Popen(
         [sys.executable, "-m", "shepherd", words[0], "-i", "hosts.yml", *words[1:]],
         cwd=herd.folder,
         env=herd.environment,

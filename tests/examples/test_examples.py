@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import warm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,6 +47,7 @@ def inventory(example: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
     host = request.getfixturevalue("systemd_host")
     if example == "packages":  # a new host has no lists, and check mode, which comes first, fetches none
         host.exec(["apt-get", "update", "-qq"])
+        host.exec(["rm", "-f", "/var/lib/man-db/auto-update"])  # or each package has all manual pages of the host read
     path = tmp_path / "inventory"
     path.write_text(f"{host.name} {' '.join(f'{name}={value!r}' for name, value in host.vars.items())}\n")
     yield path
@@ -65,7 +68,7 @@ def played(name: str, inventory: Path, temporary: Path, *words: str) -> list[dic
         *words,
     ]
     environment = {**os.environ, "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(temporary / "cache")}
-    done = subprocess.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
+    done = warm.run(command, cwd=PLAYBOOKS, env=environment, capture_output=True, text=True)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr + "".join(map(told, events))
     return events

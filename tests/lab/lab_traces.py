@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests import warm
+
+if TYPE_CHECKING:
+    import subprocess
 
 LAB = [sys.executable, "-m", "shepherd.lab"]
 
 
 def lab(*words: str, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*LAB, *words], capture_output=True, text=True, check=check, timeout=100, **options)
+    return warm.run([*LAB, *words], capture_output=True, text=True, check=check, timeout=100, **options)
 
 
 def traces(name: str, bridges: set[str] = frozenset()) -> list[str]:

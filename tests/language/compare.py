@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import warm
+
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
 OPTIONS = {  # words of the command line that some cases need
@@ -38,7 +40,7 @@ def play(command: list[str], case: Path, folder: Path, environment: dict[str, st
         *OPTIONS.get(case.stem, []),
     ]
     clean = {"HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "FROM_ENVIRONMENT": "yes"}
-    return subprocess.run(
+    return warm.run(
         argv,
         cwd=HERE,
         env={**clean, **environment},

@@ -16,6 +16,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 NEEDED = ("shepherd", "modules", "pyproject.toml", "README.md", "LICENSE")
+pytestmark = pytest.mark.xdist_group("packaging")  # one worker makes what all of it needs
 PLAYBOOK = """
 - hosts: localhost
   connection: local

@@ -70,7 +70,7 @@ def remove(container) -> None:
         if record.get("paused"):
             group.end()  # a process that is stopped does not end
         state.kill_process(record)
-        if not container.wait():
+        if not container.wait(1.0):
             group.end()  # perhaps it has stopped itself, in a group of its own making
             if not container.wait():
                 raise RuntimeFailure("process %d of container %s does not end" % (record["pid"], container.name))

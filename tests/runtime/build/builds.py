@@ -17,6 +17,7 @@ from shepherd.runtime.build import workspace
 from shepherd.runtime.images import image, layers, manifest
 from shepherd.runtime.images.store import Store
 from shepherd.runtime.linux import cgroups
+from tests import warm
 from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
@@ -125,7 +126,7 @@ class Builds:
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
         environment = {"PATH": os.environ["PATH"], **self.environment}
         more = {"stdin": subprocess.DEVNULL, "timeout": seconds(120), "cwd": self.folder, "env": environment, **more}
-        return subprocess.run(self.argv(*words), capture_output=True, check=False, **more)
+        return warm.run(self.argv(*words), capture_output=True, check=False, **more)
 
     def argv(self, *words: str) -> list[str]:
         return [self.python, "-I", "-S", "-c", PROGRAM, "--root", str(self.root), *words]

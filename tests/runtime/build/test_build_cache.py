@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builds import Builds, archive, program, pythons
 
+from tests import warm
 from tests.patience import seconds
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ def test_two_builds_at_once_make_a_step_once(base: Builds):
         "FROM base:1\nRUN --mount=type=cache,target=/c echo x >> /c/count; cat /c/count > /count; sleep 0.5\n"
     )
     running = [
-        subprocess.Popen(base.argv("build", "-t", f"t:{number}", str(base.context)), stderr=subprocess.PIPE)
+        warm.Popen(base.argv("build", "-t", f"t:{number}", str(base.context)), stderr=subprocess.PIPE)
         for number in range(3)
     ]
     said = [one.communicate(timeout=seconds(60))[1].decode() for one in running]
@@ -284,7 +285,7 @@ def test_collections_during_builds_take_nothing_that_is_needed(base: Builds):
     (base.context / "Containerfile").write_text(
         "FROM base:1\n" + "".join(f"RUN echo {number} > /f{number}\nENV e{number}=1\n" for number in range(6))
     )
-    running = subprocess.Popen(base.argv("build", "-t", "t:1", str(base.context)), stderr=subprocess.PIPE)
+    running = warm.Popen(base.argv("build", "-t", "t:1", str(base.context)), stderr=subprocess.PIPE)
     base.do("rmi", "base:1")
     while running.poll() is None:
         base.do("builder", "prune")
@@ -356,7 +357,7 @@ def test_sharing_of_caches(base: Builds):
         "echo $? > /code\n"
     )
     running = [
-        subprocess.Popen(
+        warm.Popen(
             base.argv("build", "-q", "-t", f"t:{number}", "--build-arg", f"n={number}", str(base.context)),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )
@@ -374,7 +375,7 @@ def test_caches_in_any_order_do_not_wait_for_one_another(base: Builds):
         path = base.context / f"File{number}"
         path.write_text(f"FROM base:1\nRUN {mounts} echo {number}; sleep 0.1\n")
         words = base.argv("build", "-q", "-f", str(path), str(base.context))
-        running.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+        running.append(warm.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
     assert [(one.communicate(timeout=seconds(60))[1], one.returncode) for one in running] == [(b"", 0)] * 4
 
 
@@ -460,7 +461,7 @@ def test_the_id_is_printed_and_written(base: Builds):
 def test_a_build_that_is_ended_leaves_nothing(base: Builds, number):
     marker = f"sleep 3{os.getpid()}"
     (base.context / "Containerfile").write_text(f"FROM base:1\nRUN echo a > /a\nRUN echo started; {marker}\n")
-    running = subprocess.Popen(base.argv("build", "-t", "t:1", str(base.context)), stderr=subprocess.PIPE)
+    running = warm.Popen(base.argv("build", "-t", "t:1", str(base.context)), stderr=subprocess.PIPE)
     assert running.stderr is not None
     for line in running.stderr:
         if line.endswith(b"started\n"):

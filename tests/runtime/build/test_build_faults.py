@@ -14,6 +14,7 @@ import pytest
 from builds import Builds, archive
 
 from shepherd.runtime.images.manifest import OCI_MANIFEST
+from tests import warm
 from tests.patience import seconds
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def start(builds: Builds) -> subprocess.Popen[bytes]:
     (builds.context / "Containerfile").write_text(TEXT)
     environment = {"PATH": os.environ["PATH"], "SOURCE_DATE_EPOCH": "1700000000"}
     words = builds.argv("build", "-t", "t:1", str(builds.context))
-    return subprocess.Popen(words, stderr=subprocess.PIPE, env=environment, cwd=builds.folder)
+    return warm.Popen(words, stderr=subprocess.PIPE, env=environment, cwd=builds.folder)
 
 
 def children(pid: int) -> list[int]:
@@ -74,7 +75,7 @@ def test_a_build_that_is_killed_at_any_step(base: Builds, whom):
 
 def test_a_process_that_died_is_said(base: Builds):
     (base.context / "Containerfile").write_text("FROM base:1\nRUN echo started; sleep 60\n")
-    running = subprocess.Popen(base.argv("build", str(base.context)), stderr=subprocess.PIPE)
+    running = warm.Popen(base.argv("build", str(base.context)), stderr=subprocess.PIPE)
     assert running.stderr is not None
     while not running.stderr.readline().endswith(b"started\n"):
         pass

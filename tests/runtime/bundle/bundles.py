@@ -14,6 +14,7 @@ from typing import Any
 
 from shepherd.runtime.bundle import template
 from shepherd.runtime.linux import cgroups
+from tests import warm
 from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
@@ -97,7 +98,7 @@ class Bundle:
     def call(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a verb, and return what became of it."""
         more = {"stdin": subprocess.DEVNULL, "timeout": 60, **more}
-        return subprocess.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
+        return warm.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
 
     def do(self, *words: str, **more: Any) -> str:
         """The same where it has to succeed: what it printed."""
@@ -131,7 +132,7 @@ class Bundle:
         self.names.add(name)
         # a container keeps the descriptors of what made it: pipes would never end
         with open(self.folder / "output", "ab") as out:
-            done = subprocess.run(
+            done = warm.run(
                 self.argv("create", "--bundle", str(self.folder), *words, name),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -167,7 +168,7 @@ class Bundle:
         found = []
         for entry in os.listdir("/proc"):
             try:
-                if entry.isdigit() and os.stat(f"/proc/{entry}/root").st_ino == os.stat(self.rootfs).st_ino:
+                if entry.isdigit() and os.path.samefile(f"/proc/{entry}/root", self.rootfs):
                     found.append(int(entry))
             except OSError:
                 continue

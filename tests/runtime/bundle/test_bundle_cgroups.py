@@ -13,6 +13,7 @@ import pytest
 from bundles import CHECKOUT, Bundle
 
 from shepherd.runtime.linux import cgroups
+from tests import warm
 from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
@@ -82,7 +83,7 @@ def test_running_out_of_memory_is_an_event(bundle, group):
     bundle.linux["resources"] = {"memory": {"limit": 16 * MEGA, "swap": 16 * MEGA}}
     start(bundle, "sleep 1000")
     words = bundle.argv("events", "--interval", "50ms", "c")
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+    with warm.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["type"] == "stats"
         assert bundle.call("exec", "c", "tail", "/dev/zero").returncode == 137

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from bundles import CHECKOUT, PROGRAM
 
+from tests import warm
 from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
@@ -120,7 +121,7 @@ def test_signals_reach_the_program(bundle):
     sleeping(bundle)
     bundle.write()
     bundle.names.add("c")
-    process = subprocess.Popen(bundle.argv("run", "--bundle", str(bundle.folder), "c"), stdin=subprocess.DEVNULL)
+    process = warm.Popen(bundle.argv("run", "--bundle", str(bundle.folder), "c"), stdin=subprocess.DEVNULL)
     deadline = time.monotonic() + seconds(30)
     while "trap" not in " ".join(commands(bundle)):
         assert time.monotonic() < deadline
@@ -204,9 +205,9 @@ def test_one_name_many_commands(bundle):
     def one(number):
         with open(os.devnull, "w") as null:
             words = verbs[number % len(verbs)]
-            done = subprocess.run(
+            done = warm.run(
                 bundle.argv(*words), stdin=subprocess.DEVNULL, stdout=null, stderr=subprocess.PIPE, check=False
-            ) if words[0] != "create" else subprocess.run(
+            ) if words[0] != "create" else warm.run(
                 bundle.argv(*words), stdin=subprocess.DEVNULL, stdout=null, stderr=null, check=False
             )  # fmt: skip
         return done.returncode, (done.stderr or b"").decode()
@@ -278,7 +279,7 @@ def killed_at(bundle, step, *words):
     ]
     reader, writer = os.pipe()
     with open(bundle.folder / "output", "wb") as errors:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=writer, stderr=errors)
+        process = warm.Popen(argv, stdin=subprocess.DEVNULL, stdout=writer, stderr=errors)
         os.close(writer)
         code = process.wait(60)
     said = os.read(reader, 100) if code == 0 else b""
@@ -337,7 +338,7 @@ def test_a_runtime_that_is_killed_takes_the_waiting_process_along(bundle):
     bundle.config["hooks"] = {"createRuntime": [{"path": str(hook)}]}
     bundle.write()
     bundle.names.add("c")
-    process = subprocess.Popen(
+    process = warm.Popen(
         bundle.argv("create", "--bundle", str(bundle.folder), "c"), stdin=subprocess.DEVNULL, start_new_session=True
     )
     pid_file = Path(f"{hook}.pid")
@@ -361,9 +362,9 @@ def test_messages_go_to_the_log(bundle, tmp_path):
     log = tmp_path / "log"
     argv = bundle.argv()
     words = ["--log", str(log), "--log-format", "json", "state", "absent"]
-    assert subprocess.run([*argv, *words], capture_output=True, check=False).returncode == 1
+    assert warm.run([*argv, *words], capture_output=True, check=False).returncode == 1
     said = json.loads(log.read_text())
     assert (said["level"], said["msg"]) == ("error", "container absent does not exist")
-    subprocess.run([*argv, "--log", str(log), "state", "absent"], capture_output=True, check=False)
+    warm.run([*argv, "--log", str(log), "state", "absent"], capture_output=True, check=False)
     assert 'level=error msg="container absent does not exist"' in log.read_text().splitlines()[1]
     assert PROGRAM in argv

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    """One whose image the others have, too, without loading it again."""
+    return Runtime(tmp_path_factory.mktemp("loaded"))
+
+
 @pytest.fixture
-def runtime(tmp_path: Path) -> Iterator[Runtime]:
+def runtime(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runtime]:
     if os.geteuid() != 0:
         pytest.skip("needs root, for namespaces")
     if busybox() is None:
         pytest.skip("needs a busybox without libraries (Debian: busybox-static)")
-    made = Runtime(tmp_path)
+    made = Runtime(tmp_path, request.getfixturevalue("loaded"))
     yield made
     made.destroy()
 

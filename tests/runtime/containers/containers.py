@@ -14,6 +14,7 @@ from typing import Any
 from image_maker import Layout, entry, folder, layer, symlink
 
 from shepherd.runtime.linux import cgroups
+from tests import warm
 from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
@@ -97,9 +98,9 @@ def base(passwd: bytes = PASSWD) -> list[Any]:
 
 
 class Runtime:
-    """The command line, and what it left."""
+    """The command line, and what it left. The image is loaded, or is that of another one that has nothing else."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, like: Runtime | None = None) -> None:
         self.place = place
         self.root = place / "root"
         self.state = place / "state"
@@ -109,7 +110,12 @@ class Runtime:
             "SHEPHERD_RUNTIME_ROOT": str(self.root),
             "SHEPHERD_RUNTIME_STATE": str(self.state),
         }
-        self.image("box:1", [layer(*base())], Cmd=["sh"], Env=["PATH=/bin", "A=image"], Labels={"made": "here"})
+        if like is None:
+            self.image("box:1", [layer(*base())], Cmd=["sh"], Env=["PATH=/bin", "A=image"], Labels={"made": "here"})
+        else:
+            for ours, theirs in ((self.root, like.root), (self.layout.path, like.layout.path)):
+                subprocess.run(["cp", "-aT", theirs, ours], check=True)
+            self.layout.manifests += like.layout.manifests
 
     def image(self, name: str, layers: list[bytes], **config: object) -> str:
         """Make an image and load it."""
@@ -126,7 +132,7 @@ class Runtime:
         more = {"stdin": subprocess.DEVNULL, "timeout": seconds(60), "env": self.environment, **more}
         if "input" in more:
             del more["stdin"]
-        done = subprocess.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
+        done = warm.run(self.argv(*words), capture_output=True, text=True, check=False, **more)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
@@ -150,7 +156,7 @@ class Runtime:
 
     def popen(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         more = {"stdin": subprocess.DEVNULL, "env": self.environment, **more}
-        return subprocess.Popen(self.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        return warm.Popen(self.argv(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
     def inspect(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.do("inspect", name))[0]

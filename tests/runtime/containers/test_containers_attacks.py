@@ -282,9 +282,8 @@ def test_what_is_shown_obeys_no_escape_sequences(runtime):
 
 def test_secrets_are_in_no_command_line_and_no_open_file(runtime):
     runtime.start("one", "-e", "TOKEN=s3cret-value", "box:1", "sleep", "100")
-    others = [
-        pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != runtime.inspect("one")["State"]["Pid"]
-    ]
+    own = runtime.inspect("one")["State"]["Pid"]
+    others = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != own]
     for pid in others:
         try:
             assert b"s3cret-value" not in Path(f"/proc/{pid}/cmdline").read_bytes()

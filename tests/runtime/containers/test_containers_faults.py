@@ -21,6 +21,7 @@ import pytest
 from containers import CHECKOUT, base, busybox
 from image_maker import Layout, entry, layer
 
+from tests import warm
 from tests.patience import seconds
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def cut(runtime: Runtime, step: int, *words: str) -> int:
     started.touch()
     said, tells = os.pipe()
     argv = [sys.executable, "-I", "-S", "-c", CUT.format(checkout=str(CHECKOUT)), str(step), str(synced), str(tells)]
-    done = subprocess.Popen(
+    done = warm.Popen(
         [*argv, *words], env=runtime.environment, start_new_session=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=[tells],
     )  # fmt: skip

@@ -20,6 +20,7 @@ from shepherd.runtime.cli import main
 from shepherd.runtime.containers import record, removal
 from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.images import files
+from tests import warm
 from tests.patience import seconds
 
 if TYPE_CHECKING:
@@ -252,7 +253,5 @@ def test_who_is_late_to_attach_misses_nothing(runtime: Runtime) -> None:
     """`run` gets no processor between the fork of its monitor and the moment at which the container has spoken."""
     program = LATE.format(root=str(runtime.root), state=str(runtime.state)) + PROGRAM
     words = [sys.executable, "-I", "-S", "-c", program, "run", "--network", "none", "box:1", "echo", "here"]
-    done = subprocess.run(
-        words, env=runtime.environment, capture_output=True, text=True, timeout=seconds(100), check=False
-    )
+    done = warm.run(words, env=runtime.environment, capture_output=True, text=True, timeout=seconds(100), check=False)
     assert (done.stdout, done.returncode) == ("here\n", 0), done

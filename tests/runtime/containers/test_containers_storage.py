@@ -13,6 +13,8 @@ import pytest
 from containers import base
 from image_maker import entry, folder, layer, symlink
 
+from tests import warm
+
 pytestmark = pytest.mark.lab
 
 
@@ -123,9 +125,7 @@ def test_commit_and_export(runtime):
     about = json.loads(runtime.do("image", "inspect", "made:1"))[0]
     assert about["Author"] == "me" and len(about["RootFS"]["Layers"]) == 2
     for name in ("one",):
-        data = subprocess.run(
-            runtime.argv("export", name), env=runtime.environment, capture_output=True, check=True
-        ).stdout
+        data = warm.run(runtime.argv("export", name), env=runtime.environment, capture_output=True, check=True).stdout
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             names = tar.getnames()
             assert "./kept" in names or "kept" in names
@@ -161,12 +161,12 @@ def test_cp(runtime, tmp_path):
     assert (tmp_path / "renamed").stat().st_mode & 0o777 == 0o751
     runtime.do("cp", "-L", "one:/vol/tree/link", str(tmp_path / "followed"))
     assert (tmp_path / "followed").read_text() == "text" and not (tmp_path / "followed").is_symlink()
-    data = subprocess.run(
+    data = warm.run(
         runtime.argv("cp", "one:/vol/tree", "-"), env=runtime.environment, capture_output=True, check=True
     ).stdout
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         assert {one.rstrip("/") for one in tar.getnames()} >= {"tree", "tree/inner/file"}
-    subprocess.run(runtime.argv("cp", "-", "one:/tmp"), env=runtime.environment, input=data, check=True)
+    warm.run(runtime.argv("cp", "-", "one:/tmp"), env=runtime.environment, input=data, check=True)
     assert runtime.do("exec", "one", "cat", "/tmp/tree/inner/file") == "text"
     runtime.do("stop", "-t", "0", "one")
     runtime.do("cp", "one:/vol/tree/inner", str(tmp_path / "stopped"))  # volumes are there, too

@@ -308,7 +308,8 @@ def test_every_process_of_ours_is_killed_at_some_step(runtime):
     for step in range(0, 200, 12):
         process = runtime.popen("run", "--rm", "--network", "none", "box:1", "true", start_new_session=True)
         time.sleep(step / 1000)
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has come to its end
+            os.killpg(process.pid, signal.SIGKILL)
         for pid in runtime.ours():
             try:
                 if b"monitor" in Path(f"/proc/{pid}/cmdline").read_bytes():

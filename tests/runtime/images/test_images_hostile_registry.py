@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ from shepherd.runtime.images.push import push
 from shepherd.runtime.images.reference import parse
 from shepherd.runtime.images.store import Store
 from shepherd.runtime.images.transport import Settings
+from tests import warm
 from tests.patience import seconds
 
 CHECKOUT = Path(__file__).parents[3]
@@ -393,8 +393,8 @@ def test_a_pull_that_is_killed_at_any_step(servers, tmp_path):
     content.serve(here)
 
     def attempt(store, step):
-        words = [sys.executable, "-I", "-c", KILLED, str(CHECKOUT), store.root, here.address, str(step)]
-        return subprocess.run(words, capture_output=True, text=True, timeout=seconds(60), check=False)
+        words = [sys.executable, "-I", "-S", "-c", KILLED, str(CHECKOUT), store.root, here.address, str(step)]
+        return warm.run(words, capture_output=True, text=True, timeout=seconds(60), check=False)
 
     total = int(attempt(Store(str(tmp_path / "whole")), 0).stdout)
     store = Store(str(tmp_path / "store"))

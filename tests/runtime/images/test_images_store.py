@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -20,6 +19,7 @@ from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.names import Names
 from shepherd.runtime.images.reference import parse
 from shepherd.runtime.images.store import Store
+from tests import warm
 from tests.patience import seconds
 
 ROOT = Path(__file__).parents[3]
@@ -208,8 +208,8 @@ def test_killed_at_any_step(tmp_path):
     step, finished = 0, False
     while not finished:
         place = tmp_path / f"store{step}"
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", program, str(place), str(step)],
+        done = warm.run(
+            [sys.executable, "-I", "-S", "-c", program, str(place), str(step)],
             capture_output=True,
             text=True,
             timeout=seconds(60),

@@ -11,16 +11,19 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shepherd.runtime.linux import syscalls
 from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.network import attach
+from tests import warm
 from tests.patience import seconds
+
+if TYPE_CHECKING:
+    import subprocess
 
 CHECKOUT = Path(__file__).parents[3]
 UPLINK, CLIENT = "198.51.100.1", "198.51.100.2"  # RFC 5737
@@ -117,9 +120,7 @@ class Place:
     def program(self, *words: str, text: str = "", check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a program there."""
         with self.inside():
-            done = subprocess.run(
-                words, input=text, capture_output=True, text=True, check=False, timeout=seconds(60), **more
-            )
+            done = warm.run(words, input=text, capture_output=True, text=True, check=False, timeout=seconds(60), **more)
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done
 

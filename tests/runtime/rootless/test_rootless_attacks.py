@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from people import FIRST, IDS, SUBORDINATE, processes
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("rootless")]  # one worker makes what all of it needs
 MOUNTS = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
 UNIFIED = next((Path(words[1]) for words in MOUNTS if words[2] == "cgroup2"), None)
 

@@ -14,7 +14,7 @@ from registries import Registry
 
 from tests.patience import seconds
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("rootless")]  # one worker makes what all of it needs
 
 
 def test_a_container_from_its_image_to_its_end(user):
