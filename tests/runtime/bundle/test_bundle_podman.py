@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from bundles import APPLETS, CHECKOUT, busybox, groups
+
+from tests.patience import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +37,7 @@ class Podman:
         runtime = folder / "shepherd-runtime"
         runtime.write_text(RUNTIME)
         runtime.chmod(0o755)
+        self._folder = str(folder)
         self._words = ["podman", "--root", f"{folder}/root", "--runroot", f"{folder}/run", "--cgroup-manager=cgroupfs"]
         self._words += ["--tmpdir", f"{folder}/tmp", "--runtime", str(runtime)]
         self._place = subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo; exec cat"], **_PIPES)
@@ -66,8 +71,20 @@ class Podman:
     def once(self, *words: str, status: int = 0) -> str:
         return self.run("--rm", *words, status=status)
 
+    def _at_work(self) -> list[str]:
+        """Its programs that run still."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it ends at this moment
+                found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        return [words for words in found if self._folder in words]
+
     def close(self) -> None:
         self("rm", "--all", "--force", "--time=0")
+        deadline = time.monotonic() + seconds(30)
+        while self._at_work():  # what conmon starts when a container has ended tidies up beside us
+            assert time.monotonic() < deadline, self._at_work()
+            time.sleep(0.02)
         self._place.communicate()
         for group in groups(self.parent.strip("/")):
             for folder, _folders, _files in os.walk(group, topdown=False):
