@@ -58,12 +58,13 @@ def check_name(name: str) -> str:
 class Container:
     """A container that exists, locked or not. `record` is state.json as a dict."""
 
-    def __init__(self, root: str, name: str, folder: str, record: dict, lock=None):
+    def __init__(self, root: str, name: str, folder: str, record: dict, lock=None, config=None):
         self.root = root
         self.name = name
         self.folder = folder
         self.record = record
         self._lock = lock
+        self._config = config  # the record's as JSON, of one that is being made, whose configuration does not change
 
     def __enter__(self):
         return self
@@ -89,7 +90,7 @@ class Container:
 
     def prepare(self) -> None:
         """Write it beside the one that holds: `commit` puts it in its place."""
-        self._beside = _write_beside(os.path.join(self.folder, "state.json"), document.dumps(self.record))
+        self._beside = _write_beside(os.path.join(self.folder, "state.json"), _text(self.record, self._config))
 
     def commit(self) -> None:
         """Let what was prepared hold."""
@@ -167,7 +168,8 @@ class Claim:
     def publish(self, record: dict) -> Container:
         """The container under its name, still locked. Raises RuntimeFailure where the name is taken."""
         folder = os.path.join(self._root, self._name)
-        write(os.path.join(self.folder, "state.json"), document.dumps(record))
+        config = document.dumps(record["config"])
+        write(os.path.join(self.folder, "state.json"), _text(record, config))
         try:
             os.rename(self.folder, folder)  # rename(2): fails where there is a folder with something in it
         except OSError as error:
@@ -175,7 +177,7 @@ class Claim:
                 raise
             raise RuntimeFailure("container %s exists" % self._name, "delete it, or take another name") from None
         lock, self.lock = self.lock, None
-        return Container(self._root, self._name, folder, record, lock)
+        return Container(self._root, self._name, folder, record, lock, config)
 
     def abandon(self) -> None:
         """Take it away, if it has not been published."""
@@ -183,6 +185,15 @@ class Claim:
             _empty(self.folder)
             os.close(self.lock)
             self.lock = None
+
+
+def _text(record, config):
+    """A record as JSON. `config` is its configuration, if that is JSON already: after a fork it would be copied to look
+    through it once more."""
+    if config is None:
+        return document.dumps(record)
+    rest = {name: value for name, value in record.items() if name != "config"}
+    return '%s,"config":%s}' % (document.dumps(rest)[:-1], config)
 
 
 def make_root(root: str) -> None:
