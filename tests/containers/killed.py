@@ -18,7 +18,6 @@ SOURCES = [{"copy": {"src": f"{CHECKOUT}/{here}/", "dest": f"{PLACE}/{there}/"}}
 SCRIPT = f"""\
 import importlib, json, multiprocessing, os, signal, sys
 sys.path.insert(0, "{PLACE}")
-sys.dont_write_bytecode = True
 os.setsid()
 from shepherd.remote import installed
 from shepherd.remote.task import Failure, Task

@@ -29,6 +29,11 @@ PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 ON_SYSTEMD = {"packages", "services"}
 OURS = {"containers", "front", "stack"}  # modules that ansible-core does not have
 EXAMPLES = sorted(path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem != "verify")
+END = """
+command -v shepherd-runtime >/dev/null || exit 0
+found=$(shepherd-runtime ps -aq)
+[ -z "$found" ] || shepherd-runtime rm -f $found >/dev/null
+"""
 ORACLE = os.environ.get("SHEPHERD_ORACLE")
 
 Changes = dict[tuple[str, str], list[bool]]  # (host, place and name of the task) → changed, of each item
@@ -40,7 +45,17 @@ def example(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def containers_end(lab: LabSession) -> Iterator[None]:
+    """They would go on, with their checks each second, beside all tests that follow."""
+    yield
+    for host in lab.hosts:
+        host.exec(["sh", "-c", END])
+
+
+@pytest.fixture
 def inventory(example: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    if example in OURS:
+        request.getfixturevalue("containers_end")
     if example not in ON_SYSTEMD:
         yield request.getfixturevalue("lab").inventory
         return
@@ -144,6 +159,7 @@ class Visitor(threading.Thread):
 
 @pytest.mark.lab(hosts=3)
 @pytest.mark.xdist_group("examples")
+@pytest.mark.usefixtures("containers_end")
 @pytest.mark.timeout(120)  # images are made and sent where no other test has done it
 def test_apps_change_behind_nginx_and_nobody_notices(lab: LabSession, tmp_path: Path) -> None:
     host = lab.hosts[0]

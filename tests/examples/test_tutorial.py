@@ -19,6 +19,7 @@ import pytest
 
 from shepherd.lab.checks import obstacle
 from shepherd.lab.down import down_by_name
+from tests import warm
 
 CHECKOUT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(?P<language>\w+) ?(?P<rest>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -75,7 +76,7 @@ def test_the_module_in_the_page_about_modules(tmp_path: Path) -> None:
     (tmp_path / "play.yml").write_text(f"- {{hosts: localhost, gather_facts: false, tasks: {tasks}}}\n")
     command = [sys.executable, "-m", "shepherd", "play", "play.yml"]
     for words, recap in ((["-C"], "changed=1"), ([], "changed=1"), ([], "changed=0"), (["-C"], "changed=0")):
-        done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+        done = warm.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
         assert recap in done.stdout, done.stdout + done.stderr
     assert (tmp_path / "there").read_text() == "Hello, you!\n"
 
