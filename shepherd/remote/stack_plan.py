@@ -95,22 +95,10 @@ class Plan:
         result = stack.sub(kind, options, True, what)
         if not result["changed"]:
             return
-        if kind == "network" and labels is not None:
-            self._check_unused(name)
         self.resources.append((kind, options))
         self.changes.append("%s: %s" % (what, "created" if labels is None else "replaced"))
         for side, shown in (result.get("diff") or {}).items():
             self.diff[side][what] = shown[name]
-
-    def _check_unused(self, name):
-        """A network that is declared otherwise is made anew, which cannot be while containers are on it."""
-        records, release = self.stack.runtime.part("network.records"), self.stack.runtime.part("network.release")
-        kept = records.Records()
-        if release.users(kept, kept.network(name)):
-            self.task.fail(
-                "network %s: is declared otherwise now, and containers are on it: give it another name, or have the"
-                " stack absent first" % name
-            )
 
     def _check_ours(self, one):
         """Another stack or task may have declared a container of that name."""

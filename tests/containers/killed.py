@@ -22,15 +22,18 @@ os.setsid()
 from shepherd.remote import installed
 from shepherd.remote.task import Failure, Task
 name, args, number = json.loads(sys.stdin.read())
-attempt, count = installed.Runtime.attempt, multiprocessing.Value("i", 0)
-def counted(self, *words, **options):
-    done = attempt(self, *words, **options)
-    with count.get_lock():
-        count.value += 1
-        if count.value == number:
-            os.killpg(0, signal.SIGKILL)
+attempt_all, count = installed.Runtime.attempt_all, multiprocessing.Value("i", 0)
+def counted(self, commands, otherwise=(), stdin=None, apart=False):
+    for one in commands:  # one by one, so that it can be killed between any two
+        done = attempt_all(self, [one], stdin=stdin)
+        with count.get_lock():
+            count.value += 1
+            if count.value == number:
+                os.killpg(0, signal.SIGKILL)
+        if done.status:
+            break
     return done
-installed.Runtime.attempt = counted
+installed.Runtime.attempt_all = counted
 args["_runtime"] = os.path.basename(installed.current()).split("-")[1]
 try:
     print(json.dumps(importlib.import_module("shepherd.modules." + name).run(Task(args))))
