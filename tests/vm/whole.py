@@ -94,8 +94,9 @@ def main():
                 if not place["HostIp"].startswith("127."):
                     address = one["NetworkSettings"]["Networks"]["front"]["IPAddress"]
                     wanted.append(f"{place['HostPort']} dnat to {address}:{inside.split('/')[0]}")
-    same("rule", re.findall(r"dport (\d+ dnat to \S+)", rules), wanted)
+    same("rule", [" dnat to ".join(one) for one in re.findall(r"dport (\d+).* dnat to (\S+)", rules)], wanted)
 
+    runtime("builder", "prune", "-f")
     runtime("image", "prune", "-f")
     same("unfinished", os.listdir(ROOT + "/staging"), [])
     same("lease", os.listdir(ROOT + "/leases"), [])

@@ -87,4 +87,22 @@ def expire(store, older=KEPT) -> int:
         if now - used > older or older == 0:
             store.unpin(owner)
             count += 1
+    _sweep_locks(store.path("build", "locks"))
     return count
+
+
+def _sweep_locks(folder):
+    """Those of builds that were killed: nobody holds them, and nobody may ever come to that step again."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            if files.try_lock(descriptor) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                os.unlink(path)
+        except FileNotFoundError:
+            pass  # whoever had it took it away
+        finally:
+            os.close(descriptor)

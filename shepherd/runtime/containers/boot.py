@@ -112,6 +112,8 @@ def install(folders, top: str = "") -> str:
         if not top:
             _call("systemctl", "daemon-reload")
             _call("systemctl", "enable", "--quiet", os.path.basename(UNIT))
+            # active from now on, not from the next boot on: or systemd would not run ExecStop when this one ends
+            _call("systemctl", "start", "--no-block", os.path.basename(UNIT))
         return top + UNIT
     if os.path.isdir(top + "/etc/cron.d") and any(
         os.path.exists(top + path) for path in ("/usr/sbin/cron", "/usr/sbin/crond", "/sbin/crond", "/usr/bin/crond")

@@ -252,6 +252,7 @@ def test_the_power_goes_while_an_image_is_built(runtime: Runtime, tmp_path: Path
         runtime.do("image", "prune", "-f")
         assert list((runtime.root / "staging").iterdir()) == [], step
         assert list((runtime.root / "leases").iterdir()) == [], step
+        assert list((runtime.root / "build/locks").iterdir()) == [], step
         assert runtime.output("box:1", "echo", "others are as they were") == "others are as they were\n"
     assert seen[0] and False in seen
 
