@@ -165,7 +165,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     play(place, UNDONE)
     there(
         "shepherd-runtime rm -fv $(shepherd-runtime ps -aq) 2>/dev/null; shepherd-runtime rmi -f page:1;"
-        "shepherd-runtime builder prune -a; shepherd-runtime volume prune -f"
+        "shepherd-runtime builder prune -a;"
+        "shepherd-runtime volume rm $(shepherd-runtime volume ls -q) 2>/dev/null || true"
     )
     assert whole() == ""
     assert there("cd /var/lib/shepherd; ls -I empty volumes blobs/sha256 layers").split() == [
