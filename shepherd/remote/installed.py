@@ -61,6 +61,9 @@ os._exit(code)
 )
 
 
+_meanings = {}  # what names of images mean by an index, which `index` tells from others: for the items of a loop
+
+
 class Runtime:
     """The runtime in the folder `home`."""
 
@@ -95,10 +98,18 @@ class Runtime:
         """The digest that a name of an image means here; None where there is no such name. Raises RuntimeFailure."""
         reference = self.part("images.reference").parse(name)
         stores = self.part("images.store")
-        if not os.path.exists(os.path.join(stores.root_folder(), "index.json")):
+        try:
+            about = os.stat(os.path.join(stores.root_folder(), "index.json"))
+        except OSError:
             return None  # and no store is made by looking
-        found = self.part("images.names").Names(stores.Store()).get(reference)
-        return None if found is None else str(found.digest)
+        index = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size)  # another file whenever it changes
+        if _meanings.get("index") != index:
+            _meanings.clear()
+            _meanings["index"] = index
+        if reference not in _meanings:
+            found = self.part("images.names").Names(stores.Store()).get(reference)
+            _meanings[reference] = None if found is None else str(found.digest)
+        return _meanings[reference]
 
     def network(self, name):
         """The record of a network; None where there is none. Raises RuntimeFailure."""

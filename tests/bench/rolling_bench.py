@@ -146,14 +146,16 @@ def _update(application: Plain, lab: LabSession, updates: int) -> int:
         ]
         for number in range(1, updates + 1):
             before, began = _requests(loads), time.monotonic()
+            known = _failures(loads)
             code, _changed = _play(application, lab, number)
             good = (code != 0) == (number == BROKEN)
             print(
                 f"update {number:2}: {'rolled back' if code else 'done':11} in {time.monotonic() - began:5.1f} s, "
-                f"{_requests(loads) - before:5} requests meanwhile, {sum(len(one.failures) for one in loads)} failed"
+                f"{_requests(loads) - before:5} requests meanwhile, {len(_failures(loads))} failed"
                 f"{'' if good else ', WHICH IS NOT WHAT SHOULD HAVE HAPPENED'}",
                 flush=True,
             )
+            print("".join(f"  {text}\n" for text in _failures(loads) if text not in known), end="", flush=True)
             if not good:
                 return 1
         for one in loads:
@@ -165,13 +167,12 @@ def _update(application: Plain, lab: LabSession, updates: int) -> int:
 
 def _served(application: Plain, lab: LabSession, loads: Sequence[Load], updates: int) -> bool:
     """Whether everybody got an answer, of a release that was well."""
-    failures = [text for one in loads for text in one.failures]
+    failures = _failures(loads)
     clients = [client for one in loads for client in one.clients]
     print(
         f"{_requests(loads)} requests by {len(clients)} clients on {sum(one.opened for one in loads)} connections: "
         f"{len(failures)} failed; the slowest took {max(client.slowest for client in clients) * 1000:.0f} ms"
     )
-    print("\n".join(failures[:10]))
     whole = True
     for host, one in zip(lab.hosts, loads, strict=True):
         kept = application.kept(host)
@@ -180,6 +181,10 @@ def _served(application: Plain, lab: LabSession, loads: Sequence[Load], updates:
             whole = whole and kept == one.bodies.total()
     bodies = {body for one in loads for body in one.bodies}
     return whole and not failures and bodies == {str(one) for one in range(updates + 1)} - {str(BROKEN)}
+
+
+def _failures(loads: Sequence[Load]) -> list[str]:
+    return [text for one in loads for text in one.failures]
 
 
 def _requests(loads: Sequence[Load]) -> int:

@@ -53,7 +53,7 @@ class Client(threading.Thread):
         body = answer.read()
         self.slowest = max(self.slowest, time.perf_counter() - began)
         if answer.status != 200:
-            self.failures.append(f"status {answer.status}: {body[:80]!r}")
+            self.failures.append(f"status {answer.status}: {body[:300]!r}")
         self.bodies[body.decode().partition("\n")[0]] += 1
         if not self.keep:
             connection.close()

@@ -21,6 +21,7 @@ _KEPT = 5
 _SOON = 0.1  # seconds from the start to the first early check
 _SHARE = 0.1  # of the time since the start, until the next one
 _RARELY = 5.0  # seconds between them at most
+_REST = 4.0  # times what the last one took: where processors are short, they are the container's
 
 
 class Health:
@@ -32,7 +33,8 @@ class Health:
         self._began = time.monotonic()
         self._path = os.path.join(monitor.record.folders.running(monitor.record.id), "health.json")
         self._child = None
-        self._asked = 0.0
+        self._asked = 0.0  # when, and
+        self._took = 0.0  # how long until the answer: the last check
         self.shown = {"Status": "starting", "FailingStreak": 0, "Log": []}
         self._due = self._began + self._seconds("Interval", 30)  # the next check that counts when it is bad
         self._save()
@@ -50,7 +52,8 @@ class Health:
         if self._check.get("StartInterval"):
             wait = min(wait, self._seconds("StartInterval", 0)) if self._is_starting() else wait
         elif self.shown["Status"] == "starting":
-            wait = min(wait, _RARELY, max(_SOON, _SHARE * (time.monotonic() - self._began)))
+            early = max(_SOON, _SHARE * (time.monotonic() - self._began), _REST * self._took)
+            wait = min(wait, _RARELY, early)
         self._monitor.after(wait, "health", self._ask)
 
     def stop(self) -> None:
@@ -100,6 +103,7 @@ class Health:
         os.close(writer)
 
     def _take(self, result):
+        self._took = time.monotonic() - self._asked
         shown, starting, early = self.shown, self._is_starting(), self._asked < self._due
         before = shown["Status"]
         shown["Log"] = (shown["Log"] + [result])[-_KEPT:]

@@ -20,7 +20,7 @@ def query(work):
     except queue.Empty:
         with open("/run/secrets/password") as file:
             connection = psycopg2.connect(
-                host=os.environ["DATABASE"], user="shop", password=file.read(), dbname="postgres", connect_timeout=5
+                host=os.environ["DATABASE"], user="shop", password=file.read(), dbname="postgres", connect_timeout=25
             )
     with connection, connection.cursor() as cursor:
         found = work(cursor)
