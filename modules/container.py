@@ -32,8 +32,15 @@ SPEC = {
             " last change, with that image and those secrets, whatever else is said here but `update`; a play that"
             " declares it `started` again goes forward.",
         },
-        "command": {"type": "list", "help": "The words that are run, in place of the image's command. No shell."},
-        "entrypoint": {"type": "list", "help": "What `command` is given to, in place of the image's entry point."},
+        "command": {
+            "type": "raw",
+            "help": "The words that are run, in place of the image's command. A text is taken apart as a shell"
+            " would; no shell runs.",
+        },
+        "entrypoint": {
+            "type": "raw",
+            "help": "What `command` is given to, in place of the image's entry point. A list or a text, as there.",
+        },
         "env": {
             "type": "dict",
             "help": "Variables. The diff says which change; their values are hidden, but for those in `show_env`.",
@@ -89,7 +96,7 @@ SPEC = {
             "help": "How it is found out whether it is well.",
             "options": {
                 "command": {"type": "str", "help": "A command that the container's own `sh` runs: 0 is well."},
-                "exec": {"type": "list", "elements": "str", "help": "The same as words, without a shell."},
+                "exec": {"type": "raw", "help": "The same as words, a list or a text of them, without a shell."},
                 "http": {"type": "str", "help": "An address that must answer 200 to 399, such as `:8080/healthz`."},
                 "tcp": {"type": "str", "help": "A port that must take a connection."},
                 "interval": {"type": "str", "help": "The time between checks, such as `2s`. Default: 30 s."},

@@ -101,7 +101,7 @@ def declare(args, digest, salt):
     found["shm_size"] = None if args["shm_size"] is None else size(args["shm_size"], "shm_size")
     found["log"] = {name: value for name, value in (args["log"] or {}).items() if value is not None}
     for name in ("command", "entrypoint"):
-        found[name] = None if args[name] is None else [str(one) for one in args[name]]
+        found[name] = None if args[name] is None else _words(args[name], name)
     for name, _word in _PAIRS:
         found[name] = {str(key): _text(value) for key, value in (args[name] or {}).items()}
     found["secrets"] = {str(key): _keyed(salt, value) for key, value in (args["secrets"] or {}).items()}
@@ -111,6 +111,20 @@ def declare(args, digest, salt):
     found["salt"] = salt
     _check(found)
     return found
+
+
+def _words(given, option):
+    """The words of a command: a list has them, a text is taken apart as a shell would, and no shell runs."""
+    if isinstance(given, (list, tuple)):
+        return [str(one) for one in given]
+    if isinstance(given, dict):
+        raise DeclarationError("%s: should be a list of words, and is a mapping" % option)
+    from shepherd.remote import commands
+
+    try:
+        return commands.words(str(given))
+    except ValueError as error:
+        raise DeclarationError("%s: %s in %.80r" % (option, str(error).lower(), given)) from None
 
 
 def _text(value):
@@ -144,7 +158,7 @@ def _health(given):
         return {"disable": True}
     found = {name: given[name] for name, _word in _CHECKS if given.get(name) is not None}
     if given.get("exec"):
-        found["exec"] = [str(word) for word in given["exec"]]
+        found["exec"] = _words(given["exec"], "health.exec")
     for name, _word in _TIMES:
         if given.get(name) is not None:
             found[name] = seconds(given[name], "health." + name)

@@ -145,6 +145,12 @@ def shared_site(lab: LabSession, tmp_path_factory: pytest.TempPathFactory) -> It
     yield from _site(hosts, folder)
 
 
+@pytest.fixture
+def systemd_site(systemd_host: LabHost, tmp_path: Path) -> Iterator[Site]:
+    """A host whose services are real."""
+    yield from _site([systemd_host], tmp_path)
+
+
 def _site(hosts: list[LabHost], folder: Path, *, keep_runtime: bool = False) -> Iterator[Site]:
     if not images.BUSYBOX.exists():
         pytest.skip("busybox is not installed")

@@ -125,3 +125,15 @@ def test_every_option_is_something_that_the_runtime_takes() -> None:
     assert made.config["Healthcheck"]["Test"] == ["NONE"]
     plain = run_options.request(run_options.read(["--health-cmd", "[ -e /a ]", "app:1"], "create"))
     assert plain.config["Healthcheck"]["Test"] == ["CMD-SHELL", "[ -e /a ]"]
+
+
+def test_a_command_is_a_list_of_words_or_a_text_of_them() -> None:
+    options = {"command": "sh -c 'sleep 1; exit'", "entrypoint": "/init", "health": {"exec": "test -e /a,b"}}
+    made = declared(options)
+    assert (made["command"], made["entrypoint"]) == (["sh", "-c", "sleep 1; exit"], ["/init"])
+    assert made["health"]["exec"] == ["test", "-e", "/a,b"]
+    assert declared({**options, "command": ["sh", "-c", "sleep 1; exit"]}) == made
+    assert declared({"command": ["a b", 1]})["command"] == ["a b", "1"]
+    for wrong, said in (("echo 'a", "command: no closing quotation in "), ({"a": 1}, "should be a list of words")):
+        with pytest.raises(declaration.DeclarationError, match=said):
+            declared({"command": wrong})

@@ -33,6 +33,8 @@ WantedBy=multi-user.target
 
 def start(folders) -> int:
     """Start what should run; how many could not be."""
+    if _is_first(folders):
+        return 0
     removal.sweep(folders)
     try:
         from shepherd.runtime.network import attach
@@ -113,7 +115,9 @@ def install(folders, top: str = "") -> str:
             _call("systemctl", "daemon-reload")
             _call("systemctl", "enable", "--quiet", os.path.basename(UNIT))
             # active from now on, not from the next boot on: or systemd would not run ExecStop when this one ends
-            _call("systemctl", "start", "--no-block", os.path.basename(UNIT))
+            if not _succeeds("systemctl", "is-active", "--quiet", os.path.basename(UNIT)):
+                _write(_mark(folders), records.boot())
+                _call("systemctl", "start", "--no-block", os.path.basename(UNIT))
         return top + UNIT
     if os.path.isdir(top + "/etc/cron.d") and any(
         os.path.exists(top + path) for path in ("/usr/sbin/cron", "/usr/sbin/crond", "/sbin/crond", "/usr/bin/crond")
@@ -162,12 +166,31 @@ def _write(path, text):
     os.rename(beside, path)
 
 
+def _mark(folders):
+    return os.path.join(folders.state, "boot-installed")
+
+
+def _is_first(folders):
+    """Whether this is no start of the machine, but the unit's first one: what somebody has stopped stays stopped."""
+    try:
+        with open(_mark(folders)) as file:
+            found = file.read()
+        os.unlink(_mark(folders))
+    except FileNotFoundError:
+        return False
+    return found == records.boot()
+
+
 def _call(*words):
+    if not _succeeds(*words):
+        raise RuntimeFailure("%s failed" % " ".join(words))
+
+
+def _succeeds(*words):
     pid = os.fork()
     if pid == 0:
         try:
             os.execvp(words[0], words)
         finally:
             os._exit(127)
-    if os.waitpid(pid, 0)[1]:
-        raise RuntimeFailure("%s failed" % " ".join(words))
+    return os.waitpid(pid, 0)[1] == 0
