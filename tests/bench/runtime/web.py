@@ -122,6 +122,8 @@ def main() -> None:
 
     with Netlink() as kernel:
         kernel.set_up((kernel.link("lo") or (1,))[0])
+    # or thousands of connections a second would soon be a search for a port that no closed one has yet (tcp(7))
+    Path("/proc/sys/net/ipv4/tcp_max_tw_buckets").write_text("100")
     place = Place(Path(folder), Path(memory), python)
     image = place.image()
     host = subprocess.Popen([python, "-I", "-S", str(SERVER), "8081"], stdout=subprocess.PIPE)
