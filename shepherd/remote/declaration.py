@@ -4,8 +4,6 @@ Two declarations are compared, never a declaration and what an engine made of it
 instance, as the label `shepherd.declared`, and its digest as `shepherd.spec`. Of secrets it has a keyed digest.
 """
 
-import hashlib
-import hmac
 import json
 
 APP, SPEC, DECLARED = "shepherd.app", "shepherd.spec", "shepherd.declared"
@@ -135,6 +133,9 @@ def _text(value):
 
 
 def _keyed(salt, value):
+    import hashlib  # which brings OpenSSL: longer than a look at ten containers
+    import hmac
+
     return hmac.new(salt.encode(), content(value), hashlib.sha256).hexdigest()
 
 
@@ -200,6 +201,8 @@ def _is_fixed(word):
 
 def digest_of(declared):
     """What the label `shepherd.spec` says."""
+    import hashlib
+
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,7 +3,7 @@
 import os
 
 from shepherd.runtime.bundle import state as processes
-from shepherd.runtime.containers import clock, events, launch, policy
+from shepherd.runtime.containers import clock, policy
 from shepherd.runtime.containers import record as records
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -22,7 +22,7 @@ def recover(record, restart: bool = True) -> None:
 
     With `restart` one that has ended is started again where its policy says so.
     """
-    from shepherd.runtime.containers import finishing
+    from shepherd.runtime.containers import events, finishing, launch  # who asks whether it is needed needs none of it
 
     state = record.state()
     if not needed(record, state):

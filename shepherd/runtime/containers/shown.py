@@ -4,19 +4,29 @@ import os
 import time
 
 from shepherd.runtime.bundle import document
-from shepherd.runtime.containers import clock, health, stopping
+from shepherd.runtime.bundle import state as processes
+from shepherd.runtime.containers import clock, health
+from shepherd.runtime.errors import RuntimeFailure
 
 
 def state(record) -> dict:
     """state.json as `docker inspect` has it, with what only the running container knows."""
     found = record.state()
-    if found["Status"] == "running" and stopping.is_paused(record):
+    if found["Status"] == "running" and is_paused(record):
         found["Status"] = "paused"
     if found["Status"] in ("running", "paused"):
         about = health.read(record)
         if about is not None:
             found["Health"] = about
     return found
+
+
+def is_paused(record) -> bool:
+    """Whether its processes are stopped where they are."""
+    try:
+        return bool(processes.find(record.folders.started, record.id).record.get("paused"))
+    except RuntimeFailure:
+        return False
 
 
 def inspect_state(found: dict) -> dict:

@@ -30,23 +30,14 @@ def stop(record, number=None, grace=None) -> None:
 def thaw(record) -> None:
     """A paused container hears of no signal."""
     from shepherd.runtime.bundle import lifecycle
+    from shepherd.runtime.containers import shown
 
     state = record.state()
-    if state["Status"] in ("running", "paused") and is_paused(record):
+    if state["Status"] in ("running", "paused") and shown.is_paused(record):
         try:
             lifecycle.resume(record.folders.started, record.id)
         except RuntimeFailure:
             pass  # somebody else did
-
-
-def is_paused(record) -> bool:
-    """Whether its processes are stopped where they are."""
-    from shepherd.runtime.bundle import state as processes
-
-    try:
-        return bool(processes.find(record.folders.started, record.id).record.get("paused"))
-    except RuntimeFailure:
-        return False
 
 
 def await_monitor(record, timeout: float = 30.0) -> None:
