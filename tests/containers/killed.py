@@ -33,7 +33,8 @@ def counted(self, commands, otherwise=(), stdin=None, apart=False):
         if done.status:
             break
     return done
-installed.Runtime.attempt_all = counted
+if number:
+    installed.Runtime.attempt_all = counted
 args["_runtime"] = os.path.basename(installed.current()).split("-")[1]
 try:
     print(json.dumps(importlib.import_module("shepherd.modules." + name).run(Task(args))))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import images
+import killed
 import pytest
 from load import Load
 
@@ -16,8 +16,6 @@ pytestmark = [pytest.mark.lab(hosts=2), pytest.mark.timeout(400)]  # drains wait
 
 ONE = "web1"
 SECRET = "geheim-4711"
-CHECKOUT = Path(__file__).parents[2]
-OURS = ("shepherd/remote", "modules")
 
 
 def web(version: str = "1", **options: Any) -> dict[str, Any]:
@@ -130,37 +128,7 @@ def test_where_two_cannot_run_at_once_the_old_one_stops_first(site):
     assert "there are 2 replicas" in failed.result("container")["msg"]
 
 
-# Runs the module on the host without a connection; it is killed after the command with that number.
-KILLED = """\
-import json, os, sys
-sys.path.insert(0, "/root/ours")
-from shepherd.remote import installed
-from shepherd.remote.task import Failure, Task
-from modules import container
-args, number = json.loads(sys.stdin.read())
-attempt_all, count = installed.Runtime.attempt_all, [0]
-def counted(self, commands, otherwise=(), stdin=None, apart=False):
-    for one in commands:  # one by one, so that it can be killed between any two
-        count[0] += 1
-        done = attempt_all(self, [one], stdin=stdin)
-        if count[0] == number:
-            os._exit(99)
-        if done.status:
-            break
-    return done
-installed.Runtime.attempt_all = counted
-args["_runtime"] = os.path.basename(installed.current()).split("-")[1]
-try:
-    print(json.dumps(container.run(Task(args))))
-except Failure as failure:
-    print(json.dumps(dict(failure.result, failed=True)))
-"""
-
-
-KILLED_NEVER = KILLED.replace("installed.Runtime.attempt_all = counted\n", "")
-
-
-# The same, and all of its process group is killed as soon as the instance that ran is stopped
+# killed.py's module, with all of its processes, is killed as soon as the instance that ran is stopped
 BETWEEN = """\
 import os, threading
 def watch():
@@ -168,20 +136,19 @@ def watch():
         pass
     os.killpg(0, 9)
 threading.Thread(target=watch, daemon=True).start()
-exec(os.environ["KILLED"])
+exec(os.environ["MODULE"])
 """
 
 
 def test_stop_first_goes_on_when_the_play_is_killed_between_stop_and_start(site, app):
-    sources = [{"copy": {"src": f"{CHECKOUT}/{name}/", "dest": f"/root/ours/{name}/"}} for name in OURS]
     options = {"image": "app:1", "update": {"order": "stop-first"}, "health": {"command": "true"}}
     options |= {"ports": [], "volumes": []}
-    site.good([app, web(**options), *sources], host=ONE)
+    site.good([app, web(**options), *killed.SOURCES], host=ONE)
     state = f"/var/lib/shepherd/containers/{site.runtime('inspect', '--format', '{{.Id}}', 'shop').strip()}/state.json"
     args = load_spec("container").normalise(web("2", **options)["container"])
-    words = ["setsid", "--wait", "env", f"STATE={state}", f"KILLED={KILLED_NEVER}", "/usr/bin/python3", "-c", BETWEEN]
-    done = site.host.exec(words, stdin=json.dumps([args, 0]), check=False)
-    assert done.returncode != 0
+    words = ["env", f"STATE={state}", f"MODULE={killed.SCRIPT}", "/bin/sh", "-c", '/usr/bin/python3 -c "$0"; exit $?']
+    done = site.host.exec([*words, BETWEEN], stdin=json.dumps(["container", args, 0]), check=False)
+    assert done.returncode == 137
     assert done.stdout == ""
     look = 'while [ "$(shepherd-runtime ps --format "{{.Names}}")" != shop.next ]; do :; done'
     site.host.exec(["timeout", "30", "sh", "-c", look])
@@ -190,16 +157,12 @@ def test_stop_first_goes_on_when_the_play_is_killed_between_stop_and_start(site,
 
 
 def test_killed_at_each_step_something_serves_and_the_next_play_converges(site):
-    sources = [{"copy": {"src": f"{CHECKOUT}/{name}/", "dest": f"/root/ours/{name}/"}} for name in OURS]
-    site.good([image(site, "1"), web(), *sources], host=ONE)
+    site.good([image(site, "1"), web(), *killed.SOURCES], host=ONE)
 
     def module(version: int, number: int = 0) -> dict[str, Any] | None:
         options = web(str(version), update={"drain": "20s"})["container"]
         args = load_spec("container").normalise(options)
-        given = json.dumps([args, number])
-        done = site.host.exec(["/usr/bin/python3", "-c", KILLED], stdin=given, check=False)
-        assert done.returncode == 0 or (number and done.returncode == 99), done.stderr
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        return killed.run(site.host, "container", args, number)
 
     with Load(site.host.address, 8098, each=1) as load:
         number = 1

@@ -54,7 +54,7 @@ class Init:
         self.rootfs.mount_groups()
         self.ends.say(b"ready")
         self.state = self._awaited(b"go")
-        hooks.run(self.config, "createContainer", self._seen_inside("creating"))
+        self._run_hooks("createContainer", "creating")
         if not early:
             self.rootfs.protect()
         if self.request.no_pivot:
@@ -71,7 +71,7 @@ class Init:
         lock(self.lock)
         self.ends.say(b"created")
         self._wait_for_start()
-        hooks.run(self.config, "startContainer", self._seen_inside("created"))
+        self._run_hooks("startContainer", "created")
         if self.notify is not None:
             self.process.notify = self._hand_over_listener
         self.process.become(self.ends.fileno(), slave is not None)
@@ -92,9 +92,11 @@ class Init:
         syscalls.setns(received[0], syscalls.CLONE_NEWNET)
         os.close(received[0])
 
-    def _seen_inside(self, status):
-        """The state for a hook that runs in the container's namespaces: with the pid that this process has there."""
-        return document.dumps(dict(document.loads(self.state, "state"), status=status, pid=os.getpid()))
+    def _run_hooks(self, name, status):
+        """Those in the container's namespaces, which are given the pid that this process has there."""
+        if (self.config.get("hooks") or {}).get(name):
+            seen = dict(document.loads(self.state, "state"), status=status, pid=os.getpid())
+            hooks.run(self.config, name, document.dumps(seen))
 
     def _awaited(self, word, doors=None):
         data = self.ends.hear(doors)

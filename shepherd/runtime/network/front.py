@@ -52,10 +52,10 @@ def told(found: list) -> dict:
     return made
 
 
-def apply(kept: records.Records, name: str) -> None:
+def apply(kept: records.Records, name: str, leaving: str = "") -> None:
     """Have the process serve what the records say: start it, tell it, end it. Raises RuntimeFailure, where a port is
-    another's already."""
-    made = told(members(kept, name))
+    another's already. `leaving` is the id of a container whose record is about to go."""
+    made = told([one for one in members(kept, name) if one["container"] != leaving])
     wanted = sorted({key for one in made.values() for key in one["targets"]})
     if not wanted:
         _end(kept, name)

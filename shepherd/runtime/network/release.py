@@ -27,12 +27,12 @@ def release(kept: records.Records, container_id: str) -> None:
                 if network is not None:
                     found.append(network)
     hosts.Neighbours(kept, {container_id: None}).write(found)
-    kept.remove_container(container_id)
-    if record.get("front"):
+    if record.get("front"):  # while there is a record: who comes after one that was killed here knows of it
         try:
-            front.apply(kept, record["front"])
+            front.apply(kept, record["front"], container_id)
         except RuntimeFailure:
             pass  # the process of the others had to be started again, and somebody has a port: the next sweep tries
+    kept.remove_container(container_id)
     if any(networks.is_translated(one) for one in found):
         forwarding.apply(kept)
 
