@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MACHINE = os.environ.get("SHEPHERD_VM")  # ssh's options for root@127.0.0.1
+MACHINE = os.environ.get("SHEPHERD_VM")  # a file for ssh -F, in which the machine is `vm`
 BUSYBOX = shutil.which("busybox")
 pytestmark = [
     pytest.mark.skipif(MACHINE is None, reason="no virtual machine: scripts/test-vm makes one"),
@@ -106,9 +106,8 @@ DOWN = {
 
 def there(command: str, seconds: float = 600, check: bool = True) -> str:
     assert MACHINE is not None
-    words = ["ssh", *shlex.split(MACHINE), "-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=20"]
     done = subprocess.run(
-        [*words, "root@127.0.0.1", "sh"], input=command, capture_output=True, text=True, timeout=seconds, check=False
+        ["ssh", "-F", MACHINE, "vm", "sh"], input=command, capture_output=True, text=True, timeout=seconds, check=False
     )
     if check and done.returncode:
         raise OSError(done.stdout + done.stderr)
@@ -154,12 +153,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copy(BUSYBOX, place / "page/busybox")
     (place / "page/Containerfile").write_text(CONTAINERFILE)
     (place / "page/index.html").write_text("still here\n")
-    words = shlex.split(MACHINE)
     (place / "connection.yml").write_text(
-        "ansible_host: 127.0.0.1\nansible_user: root\nansible_python_interpreter: /usr/bin/python3\n"
-        f"ansible_port: {words[words.index('-p') + 1]}\n"
-        f"ansible_ssh_private_key_file: {words[words.index('-i') + 1]}\n"
-        f"ansible_ssh_common_args: {shlex.join(words[4:])!r}\n"
+        "ansible_host: vm\nansible_python_interpreter: /usr/bin/python3\n"
+        f"ansible_ssh_common_args: {shlex.join(['-F', MACHINE])!r}\n"
     )
     yield place
     play(place, UNDONE)
