@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import weakref
 from typing import TYPE_CHECKING
 
 from shepherd.errors import Unreachable
@@ -158,10 +159,11 @@ class LocalPipe:
         except (AttributeError, OSError):
             self._look()
             return
+        close = weakref.finalize(self, os.close, fd)  # the loop may end before the process does, and `ended` never run
 
         def ended() -> None:
             self._loop.remove_reader(fd)
-            os.close(fd)
+            close()
             self._look()
 
         self._loop.add_reader(fd, ended)

@@ -1,7 +1,9 @@
 """What goes wrong on the way: each is reported, and nothing is left behind on the target."""
 
 import asyncio
+import gc
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -381,3 +383,22 @@ def test_an_open_that_fails_leaves_no_link(ping):
         transport.close()
 
     go(main())
+
+
+def test_no_descriptor_is_left_of_a_process_that_outlives_the_run(tmp_path):
+    """A helper that first ends what it runs may do so after the event loop has ended."""
+    os.mkfifo(tmp_path / "end")
+
+    async def main():
+        transport = LocalTransport(Endpoint("here", "localhost", kind="local"))
+        pipe = await transport.open(f"trap '' TERM; echo ready; read word < {shlex.quote(str(tmp_path))}/end")
+        ready = asyncio.Event()
+        pipe.start(lambda _data: ready.set(), lambda: None)
+        await ready.wait()
+        transport.close()
+
+    before = set(os.listdir("/proc/self/fd"))
+    go(main())
+    gc.collect()
+    assert set(os.listdir("/proc/self/fd")) <= before
+    (tmp_path / "end").write_text("now\n")  # opened: it still waits for that
