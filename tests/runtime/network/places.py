@@ -5,6 +5,7 @@ Sockets are made inside a namespace and used from the test: `place.open()` talks
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -33,12 +34,20 @@ PR_SET_PDEATHSIG = 1
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a namespace that nobody is connected to
 
 
-def fork(function: Any) -> int:
-    """Run a function in a new process."""
+def fork(function: Any, *needed: int) -> int:
+    """Run a function in a new process. It has the standard streams and what it needs of our descriptors, no others:
+    how many these are, and what they hold, is the doing of the tests before.
+    """
     child = os.fork()
     if child == 0:
         status = 1
         try:
+            gc.freeze()  # what our parent made stays: its end would close numbers that are other files by then
+            start = 3
+            for one in sorted(needed):
+                os.closerange(start, one)
+                start = one + 1
+            os.closerange(start, os.sysconf("SC_OPEN_MAX"))
             function()
             status = 0
         finally:
@@ -55,16 +64,13 @@ class Place:
         def wait() -> None:
             syscalls.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever becomes of the test
             syscalls.unshare(syscalls.CLONE_NEWNET)
-            os.close(ours)
-            os.closerange(3, theirs)  # other tests of this process may have left many open, and ours are not to be held
-            os.closerange(theirs + 1, os.sysconf("SC_OPEN_MAX"))
             os.write(theirs, b"+")
             os.close(theirs)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             while True:
                 signal.pause()
 
-        self.pid = fork(wait)
+        self.pid = fork(wait, theirs)
         os.close(theirs)
         said = os.read(ours, 1)
         os.close(ours)
@@ -84,6 +90,11 @@ class Place:
 
     def inside(self) -> Any:
         return syscalls.inside(self.namespace, syscalls.CLONE_NEWNET)
+
+    def enter(self) -> None:
+        """For ever, and without the descriptor, of which a child has a copy."""
+        syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
+        os.close(self.namespace)
 
     def open(self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET, protocol: int = 0) -> socket.socket:
         with self.inside():
@@ -161,8 +172,7 @@ class Host(Place):
         reader, writer = os.pipe()
 
         def work() -> None:
-            os.close(reader)
-            syscalls.setns(self.namespace, syscalls.CLONE_NEWNET)
+            self.enter()
             os.environ.update(self.environment, SHEPHERD_RUNTIME_ROOT=str(self.root))
             try:
                 result = True, function(*arguments)
@@ -171,7 +181,7 @@ class Host(Place):
             with os.fdopen(writer, "wb") as file:
                 pickle.dump(result, file)
 
-        child = fork(work)
+        child = fork(work, writer, self.namespace)
         os.close(writer)
         with os.fdopen(reader, "rb") as file:
             said = file.read()

@@ -11,7 +11,6 @@ import sys
 import pytest
 from places import PATIENCE, Box, eventually, exchange, fork
 
-from shepherd.runtime.linux import syscalls
 from shepherd.runtime.network import attach, networks, records, release
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -32,12 +31,12 @@ def killed_at(host, step, function, *arguments):
         return trace
 
     def work():
-        syscalls.setns(host.namespace, syscalls.CLONE_NEWNET)
+        host.enter()
         os.environ.update(host.environment, SHEPHERD_RUNTIME_ROOT=str(host.root))
         sys.settrace(trace)
         function(*arguments)
 
-    child = fork(work)
+    child = fork(work, host.namespace)
     status = os.waitpid(child, 0)[1]
     assert os.WIFSIGNALED(status) or status == 0, "it failed by itself"
     return os.WIFSIGNALED(status)
