@@ -8,8 +8,8 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from shepherd import boot, sources
-from shepherd.errors import ShepherdError, nearest
-from shepherd.link import Link, LinkError, RemoteError
+from shepherd.errors import LinkError, RemoteError, ShepherdError, nearest
+from shepherd.link import Link
 from shepherd.origin import printable
 
 if TYPE_CHECKING:

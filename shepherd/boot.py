@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shlex
 
+from shepherd.errors import NoPython, ShepherdError, Unreachable
+
 # /usr/bin/python3 first: it is the one that the distribution's own bindings (apt, dnf, selinux) belong to
 CANDIDATES = (
     "/usr/bin/python3",
@@ -56,3 +58,32 @@ def words(interpreter: str | None, token: str, size: int, *, mark: str = "", pre
             f'"$p" {stage}; s=$?; case $s in {TOO_OLD}|126|127) ;; *) exit $s;; esac; done; exit {NO_PYTHON}'
         )
     return ["/bin/sh", "-c", script]
+
+
+def failure(host: str, interpreter: str | None, status: int | None, heard: str, errors: bytes) -> ShepherdError:
+    """Why the command ended without a hello.
+
+    status  its exit status; None where the connection broke or the command goes on
+    heard   what it said, as the end of a message, or nothing
+    errors  what came of its standard error
+    """
+    asked = interpreter is not None and interpreter not in DISCOVER
+    if status == NO_PYTHON:
+        return NoPython(
+            f"{f'the interpreter {interpreter}' if asked else 'Python 3.6 or newer'} was not found on {host}",
+            hint="correct ansible_python_interpreter" if asked else "the raw module needs none and can install it",
+        )
+    if status == TOO_OLD or b"Unknown option: -I" in errors:  # Python 2 knows no -I
+        return NoPython(f"{interpreter} on {host} is older than Python 3.6")
+    if status is None:
+        return Unreachable(f"the connection to {host} broke before a helper could start{heard}")
+    if asked and not heard:
+        return NoPython(
+            f"the interpreter {interpreter} on {host} ended with status {status} and said nothing: "
+            "it is no Python 3.6 or newer",
+            hint="correct ansible_python_interpreter",
+        )
+    return Unreachable(
+        f"no helper could be started on {host}: the shell ended with status {status}{heard}",
+        hint="can this user run commands over this connection?",
+    )

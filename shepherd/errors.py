@@ -6,7 +6,7 @@ code of the command. The command line prints it with `render`; a traceback is on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shepherd.origin import Origin, snippet
 
@@ -68,6 +68,24 @@ class Unreachable(ShepherdError):
     """A host that cannot be talked to, or no longer. The host is reported and the others go on."""
 
     exit_code = 4
+
+
+class LinkError(ShepherdError):
+    """The host answers, but what was asked for cannot be done: the task fails, the connection stays."""
+
+    exit_code = 2
+
+
+class NoPython(LinkError):  # named as Unreachable is
+    """No usable Python on the target."""
+
+
+class RemoteError(LinkError):
+    """The helper refused a request. `detail` is the head of its answer."""
+
+    def __init__(self, message: str, detail: dict[str, Any] | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.detail = detail or {}
 
 
 class Interrupted(ShepherdError):

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import linecache
 import os
-import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from shepherd import boot, sources
-from shepherd.errors import ShepherdError, Unreachable
+from shepherd.errors import RemoteError, ShepherdError, Unreachable
 from shepherd.origin import printable
 from shepherd.remote import wire
+from shepherd.shipped import Shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from shepherd.become import Become
     from shepherd.relay_pipe import RelayPipe
@@ -31,24 +30,6 @@ START_TIMEOUT = 60.0  # seconds from the command to the hello; a login shell's s
 WINDOW = 16  # pieces of 64 KiB of all uploads that may be on their way: what another request waits behind at most
 GRANT = 4  # after so many pieces the helper is asked to tell that it took them
 NOISE = 8 * 1024  # bytes kept of what a login shell prints before the helper speaks
-
-
-class LinkError(ShepherdError):
-    """The host answers, but what was asked for cannot be done: the task fails, the connection stays."""
-
-    exit_code = 2
-
-
-class NoPython(LinkError):  # noqa: N818  # named as Unreachable is
-    """No usable Python on the target."""
-
-
-class RemoteError(LinkError):
-    """The helper refused a request. `detail` is the head of its answer."""
-
-    def __init__(self, message: str, detail: dict[str, Any] | None = None, *, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.detail = detail or {}
 
 
 class _Request:
@@ -77,9 +58,7 @@ class Link:
         self._decoder = wire.Decoder()
         self._requests: dict[int, _Request] = {}
         self._last = 0
-        self._sent: dict[str, str] = {}  # the sources that the helper has: name → digest
-        self._paths: set[str] = set()  # … and the files they came from
-        self._complete: set[Source] = set()  # modules whose whole closure it has
+        self._shipped = Shipped()
         self._writing = asyncio.Lock()
         self._window = asyncio.Semaphore(WINDOW)  # whole pieces of uploads that may leave, in turn
         self._pieces = 0  # that have left
@@ -139,27 +118,7 @@ class Link:
         with contextlib.suppress(TimeoutError):  # it closed its output, but may go on
             async with asyncio.timeout(5):
                 status = await self._pipe.wait()
-        interpreter = self.interpreter
-        asked = interpreter is not None and interpreter not in boot.DISCOVER
-        if status == boot.NO_PYTHON:
-            return NoPython(
-                f"{f'the interpreter {interpreter}' if asked else 'Python 3.6 or newer'} was not found on {self.host}",
-                hint="correct ansible_python_interpreter" if asked else "the raw module needs none and can install it",
-            )
-        if status == boot.TOO_OLD or b"Unknown option: -I" in self._pipe.errors:  # Python 2 knows no -I
-            return NoPython(f"{interpreter} on {self.host} is older than Python 3.6")
-        if status is None:
-            return Unreachable(f"the connection to {self.host} broke before a helper could start{self._heard()}")
-        if asked and not self._heard():
-            return NoPython(
-                f"the interpreter {interpreter} on {self.host} ended with status {status} and said nothing: "
-                "it is no Python 3.6 or newer",
-                hint="correct ansible_python_interpreter",
-            )
-        return Unreachable(
-            f"no helper could be started on {self.host}: the shell ended with status {status}{self._heard()}",
-            hint="can this user run commands over this connection?",
-        )
+        return boot.failure(self.host, self.interpreter, status, self._heard(), self._pipe.errors)
 
     def _heard(self) -> str:
         """What the far end printed that is no frame, for an error message."""
@@ -206,7 +165,7 @@ class Link:
             head["lane"] = lane
         number, request = self._new()
         request.on_output = on_output
-        front = b"" if module in self._complete else b"".join(self._sources(module))
+        front = self.lacking(module)
         try:
             if upload is not None:
                 head["upload"] = True
@@ -222,19 +181,8 @@ class Link:
         for stream, tail in request.tails.items():
             result.setdefault(f"module_{stream}", tail.decode("utf-8", "surrogateescape"))
         if "exception" in result:
-            result["exception"] = self._with_lines(str(result["exception"]))
+            result["exception"] = self._shipped.with_lines(str(result["exception"]))
         return result
-
-    def _with_lines(self, traceback: str) -> str:
-        """A traceback from the target with the source lines, which are here alone."""
-        lines = traceback.splitlines()
-        shown = []
-        for line, after in zip(lines, [*lines[1:], ""], strict=True):
-            shown.append(line)
-            place = re.fullmatch(r'  File "(.+)", line (\d+)(?:, in .*)?', line)
-            if place and place[1] in self._paths and not after.startswith("    "):
-                shown.append("    " + linecache.getline(place[1], int(place[2])).strip())
-        return "\n".join(shown) + "\n"
 
     async def get(self, path: str, sink: Callable[[bytes], None], *, offset: int = 0) -> dict[str, Any]:
         """Fetch a file: `sink` is called with each piece. Returns size (bytes) and checksum (SHA-1, hexadecimal).
@@ -260,7 +208,7 @@ class Link:
 
     async def send_ahead(self, modules: Iterable[Source]) -> None:
         """Send modules that will be run soon: the helper imports them in its idle moments."""
-        frames = b"".join(frame for module in modules for frame in self._sources(module, ahead=True))
+        frames = b"".join(self.lacking(module, ahead=True) for module in modules)
         if frames:
             await self._write(frames)
 
@@ -273,7 +221,7 @@ class Link:
     ) -> dict[str, Any]:
         number, request = self._new()
         request.on_data = on_data
-        front = b"".join(self._sources(sources.target(needs))) if needs else b""
+        front = self.lacking(sources.target(needs)) if needs else b""
         try:
             await self._write(front + wire.encode(kind, number, head))
             return await request.future
@@ -295,27 +243,9 @@ class Link:
         request = self._requests[self._last] = _Request(asyncio.get_running_loop().create_future())
         return self._last, request
 
-    def _sources(self, module: Source, *, ahead: bool = False) -> Iterator[bytes]:
-        """The frames with what the helper does not have yet of a module and its closure."""
-        if module in self._complete:
-            return
-        for source in (*module.closure, module):
-            known = self._sent.get(source.name)
-            if known == source.digest:
-                continue
-            if known is not None:
-                self._complete.clear()  # another file of the same name, as of another role's library, takes its place
-            self._sent[source.name] = source.digest
-            self._paths.add(source.path)
-            head = {"name": source.name, "file": source.path, "own": source.own, "package": source.package}
-            if ahead and source is module and source.own:  # what it imports only when it must is not imported ahead
-                head["ahead"] = True
-            packed = source.packed(self.hello["bytecode"])
-            for start in range(0, len(packed), wire.CHUNK):
-                piece = packed[start : start + wire.CHUNK]
-                more = start + wire.CHUNK < len(packed)
-                yield wire.encode(wire.SOURCE, 0, {**head, "more": True} if more else head, piece)
-        self._complete.add(module)
+    def lacking(self, module: Source, *, ahead: bool = False) -> bytes:
+        """The frames with what the helper does not have yet of a module and its closure, to go out with its request."""
+        return self._shipped.frames(module, self.hello["bytecode"], ahead=ahead)
 
     async def _upload(self, number: int, request: _Request, upload: bytes | BinaryIO, front: bytes) -> bytes:
         """Send all of the upload but the last frame, which is returned to go out with the request itself.
@@ -324,7 +254,7 @@ class Link:
         """
         stream = io.BytesIO(upload) if isinstance(upload, bytes) else upload
         piece = stream.read(wire.CHUNK)
-        front += b"".join(self._sources(sources.target("shepherd.remote.upload")))
+        front += self.lacking(sources.target("shepherd.remote.upload"))
         head: dict[str, Any] = {"first": True}
         while len(piece) == wire.CHUNK and not request.future.done():
             await self._window.acquire()

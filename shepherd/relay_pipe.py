@@ -21,7 +21,7 @@ class RelayPipe:
     def __init__(self, link: Link, head: dict[str, Any]) -> None:
         self._link = link
         self._number, self._request = link._new()
-        needed = b"".join(link._sources(sources.target("shepherd.remote.relay")))
+        needed = link.lacking(sources.target("shepherd.remote.relay"))
         self._opening = needed + wire.encode(wire.OPEN, self._number, head)
         self._end: dict[str, Any] = {}
 

@@ -12,8 +12,8 @@ import pytest
 from links import eventually, go, linked, marked, some_pythons, soon
 
 from shepherd import boot, sources
-from shepherd.errors import Unreachable
-from shepherd.link import Link, NoPython, RemoteError
+from shepherd.errors import NoPython, RemoteError, Unreachable
+from shepherd.link import Link
 from shepherd.transport import Endpoint
 from shepherd.transport.local import LocalTransport
 

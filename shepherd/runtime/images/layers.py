@@ -11,8 +11,9 @@ import os
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import compression, files, room, trees
 from shepherd.runtime.images import digest as digests
+from shepherd.runtime.images.layer_tree import IMPLIED
 from shepherd.runtime.images.tar_reader import Broken, Stream
-from shepherd.runtime.images.unpack import IMPLIED, Limits, Unpacker
+from shepherd.runtime.images.unpack import Limits, Unpacker
 
 EMPTY = "empty"  # the folder an image without layers is made of
 _SMALL = 1 << 20  # a blob below is not worth a thread
