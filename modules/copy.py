@@ -16,9 +16,8 @@ answer is the result.
 """
 
 import os
-import stat
 
-from shepherd.remote import atomic, attributes, contents, tree
+from shepherd.remote import atomic, attributes, contents, destination, tree
 
 SPEC = {
     "summary": "Copy files to remote locations",
@@ -145,7 +144,7 @@ def run(task):
 
 def _uploaded_file(task):
     args = task.args
-    dest = _destination(task, args.get("_original_basename"))
+    dest = destination.of_file(task, args.get("_original_basename"))
     result = {"dest": dest, "src": args["src"]}
     exists = os.path.lexists(dest)
     if exists and os.path.exists(dest) and not args["force"]:
@@ -156,7 +155,7 @@ def _uploaded_file(task):
     shown = task.diff and not (args.get("_size") or 0) > contents.LIMIT
     if task.upload is None and (shown or not task.check):
         return {"changed": False, "need": "content"}
-    _check_parent(task, dest)
+    destination.check_parent(task, dest)
     header = args["src"] if args["src"] is not None else dest
     result["checksum"] = checksum
     return _write(task, dest, task.upload, header, attributes.wanted(task), result)
@@ -164,7 +163,7 @@ def _uploaded_file(task):
 
 def _local_file(task):
     args = task.args
-    dest = _destination(task, os.path.basename(args["src"]))
+    dest = destination.of_file(task, os.path.basename(args["src"]))
     result = {"dest": dest, "src": args["src"]}
     if os.path.exists(dest) and not args["force"]:
         return dict(result, msg="file already exists", changed=False, **attributes.info(dest))
@@ -178,7 +177,7 @@ def _local_file(task):
             _fail_checksum(task, checksum, args["checksum"])
         same = os.path.isfile(dest) and not os.path.islink(dest)
         if not same or _digest(dest, found.st_size) != checksum:
-            _check_parent(task, dest)
+            destination.check_parent(task, dest)
             if os.path.lexists(dest):
                 desired.setdefault("mode", found.st_mode & 0o7777)
             return _write(task, dest, stream, args["src"], desired, result)
@@ -189,63 +188,6 @@ def _local_file(task):
         result["diff"] = [contents.of_attributes(dest, diff)]
     result.update(attributes.info(dest))
     return result
-
-
-def _destination(task, name):
-    """The file to write. Directories that a trailing slash asks for are made."""
-    args = task.args
-    dest = args["dest"]
-    if dest.endswith("/") or os.path.isdir(dest):
-        if name is None:
-            task.fail("can not use content with a dir as dest")
-        if not os.path.isdir(dest):
-            _make_directories(task, dest)
-        dest = os.path.join(dest, name)
-    if args["follow"] and os.path.islink(dest) and os.path.exists(dest):
-        dest = os.path.realpath(dest)
-    return dest
-
-
-def _make_directories(task, path):
-    missing = []
-    upper = path.rstrip("/")
-    while upper and not os.path.lexists(upper):
-        missing.append(upper)
-        upper = os.path.dirname(upper)
-    if task.check:
-        return
-    for directory in reversed(missing):
-        try:
-            os.mkdir(directory)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            task.fail("could not make directory %s: %s" % (directory, error))
-        attributes.apply(task, directory, _for_directories(task))
-
-
-def _for_directories(task):
-    desired = attributes.wanted(task)
-    desired.pop("mode", None)
-    if task.args["directory_mode"] is not None:
-        desired["mode"] = task.args["directory_mode"]
-    return desired
-
-
-def _check_parent(task, dest):
-    """A missing directory fails, but not in check mode: an earlier task may have said that it would make it."""
-    parent = os.path.dirname(dest)
-    if task.check or not parent:
-        return
-    try:
-        if not stat.S_ISDIR(os.stat(parent).st_mode):
-            task.fail("Destination directory %s is not a directory" % parent)
-    except PermissionError:
-        task.fail("Destination directory %s is not accessible" % parent)
-    except OSError:
-        task.fail("Destination directory %s does not exist" % parent)
-    if not os.access(parent, os.W_OK) and not task.args["unsafe_writes"]:
-        task.fail("Destination %s not writable" % parent)
 
 
 def _digest(path, size):
@@ -321,7 +263,7 @@ def _uploaded_tree(task):
 
     def desired(entry, _):
         if entry.kind == "dir":
-            return _for_directories(task)
+            return destination.for_directories(task)
         chosen = attributes.wanted(task) if entry.mode is None else attributes.wanted(task, mode=entry.mode)
         if entry.kind == "link":
             chosen.pop("mode", None)
@@ -357,7 +299,7 @@ def _local_tree(task):
     if os.path.isdir(place) and name and not args["force"]:
         return dict(msg="file already exists", src=src, dest=place, changed=False, **attributes.info(place))
     if not dest.endswith("/"):
-        _check_local_parent(task, dest)
+        destination.check_parent_exists(task, dest)
     mode = os.stat(src).st_mode & 0o7777
 
     def desired(entry, made):
@@ -396,7 +338,7 @@ def _bring(task, whole, place, differing, mode=None):
         if os.path.lexists(place.rstrip("/")):
             task.fail("can not copy a directory to %s: it is no directory" % place)
         whole.changed = True
-        _make_directories(task, place)
+        destination.make_directories(task, place)
         if mode is not None and not task.check:
             attributes.apply(task, place, {"mode": mode})
     try:
@@ -404,9 +346,3 @@ def _bring(task, whole, place, differing, mode=None):
     except OSError as error:
         task.fail("could not copy all of the directory: %s" % error)
     return made
-
-
-def _check_local_parent(task, dest):
-    parent = os.path.dirname(dest.rstrip("/"))
-    if parent and not os.path.isdir(parent):
-        task.fail("Destination directory %s does not exist" % parent)

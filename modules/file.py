@@ -2,7 +2,7 @@
 
 import os
 
-from shepherd.remote import attributes
+from shepherd.remote import attributes, directories, file_times
 
 SPEC = {
     "summary": "Manage files, directories and links, and their attributes",
@@ -104,8 +104,6 @@ SPEC = {
 """,
 }
 
-_NOW = object()
-
 
 def run(task):
     args = task.args
@@ -189,7 +187,7 @@ def _content(path):
 
 
 def _file(task, path):
-    times = _times(task, "preserve")
+    times = file_times.asked(task, "preserve")
     path, before = _followed(task, path)
     if before not in ("file", "hard"):
         info = attributes.info(path)
@@ -197,12 +195,12 @@ def _file(task, path):
         task.fail("file (%s) is %s, cannot continue" % (path, before), path=path, **info)
     diff = _diff(path)
     changed = _attributes(task, path, diff)
-    changed |= _set_times(task, path, times, diff)
+    changed |= file_times.apply(task, path, times, diff)
     return _result("path", path, changed, diff)
 
 
 def _directory(task, path):
-    times = _times(task, "preserve")
+    times = file_times.asked(task, "preserve")
     path, before = _followed(task, path)
     if before not in ("absent", "directory"):
         _fail(task, "%s already exists as a %s" % (path, before), path)
@@ -213,7 +211,7 @@ def _directory(task, path):
             return {"path": path, "changed": True, "diff": diff}
         _make_directories(task, path, diff)
     changed |= _attributes(task, path, diff)
-    changed |= _set_times(task, path, times, diff)
+    changed |= file_times.apply(task, path, times, diff)
     if task.args["recurse"]:
         changed |= _recurse(task, path, times)
     return _result("path", path, changed, diff)
@@ -221,12 +219,7 @@ def _directory(task, path):
 
 def _make_directories(task, path, diff):
     """Make `path` and the parents it lacks, each with the attributes asked for."""
-    missing = []
-    upper = path
-    while upper and not os.path.lexists(upper):
-        missing.append(upper)
-        upper = os.path.dirname(upper)
-    for directory in reversed(missing):
+    for directory in directories.missing(path):
         try:
             os.mkdir(directory)
         except FileExistsError:
@@ -240,18 +233,18 @@ def _make_directories(task, path, diff):
 def _recurse(task, path, times):
     """Attributes and times for all that is inside. Symbolic links are followed where `follow` says so."""
     changed = False
-    for base, directories, files in os.walk(path):
-        for name in directories + files:
+    for base, subdirectories, files in os.walk(path):
+        for name in subdirectories + files:
             inner = os.path.join(base, name)
             if not os.path.islink(inner):
                 changed |= _attributes(task, inner, None)
-                changed |= _set_times(task, inner, times, None)
+                changed |= file_times.apply(task, inner, times, None)
                 continue
             changed |= attributes.apply(task, inner, _without_mode(task))
             if task.args["follow"] and os.path.exists(inner):
                 target = os.path.realpath(inner)
                 changed |= _attributes(task, target, None)
-                changed |= _set_times(task, target, times, None)
+                changed |= file_times.apply(task, target, times, None)
                 if os.path.isdir(target) and not _inside(target, path):
                     changed |= _recurse(task, target, times)
     return changed
@@ -293,7 +286,7 @@ def _link(task, path):
     else:
         target = os.path.realpath(path) if args["follow"] else path
         changed |= attributes.apply(task, target, attributes.wanted(task), diff)
-        changed |= _set_times(task, target, _times(task, "preserve"), diff, args["follow"])
+        changed |= file_times.apply(task, target, file_times.asked(task, "preserve"), diff, args["follow"])
     return _result("dest", path, changed, diff, src=src)
 
 
@@ -360,7 +353,7 @@ def _hard(task, path):
     if task.check and not os.path.exists(path):
         return {"dest": path, "src": src, "changed": changed, "diff": diff}
     changed |= attributes.apply(task, path, attributes.wanted(task), diff)
-    changed |= _set_times(task, path, _times(task, "preserve"), diff)
+    changed |= file_times.apply(task, path, file_times.asked(task, "preserve"), diff)
     return _result("dest", path, changed, diff, src=src)
 
 
@@ -372,7 +365,7 @@ def _same(path, src):
 
 
 def _touch(task, path):
-    times = _times(task, "now")
+    times = file_times.asked(task, "now")
     before = _state(path)
     if before == "absent" and task.check:
         return {"dest": path, "changed": True}
@@ -385,73 +378,12 @@ def _touch(task, path):
     diff = _diff(path, before, "touch")
     target = os.path.realpath(path) if task.args["follow"] else path
     changed |= attributes.apply(task, target, attributes.wanted(task), diff)
-    changed |= _set_times(task, target, times, diff, task.args["follow"])
+    changed |= file_times.apply(task, target, times, diff, task.args["follow"])
     return _result("dest", path, changed, diff)
 
 
 def _attributes(task, path, diff):
     return attributes.apply(task, path, attributes.wanted(task), diff)
-
-
-def _times(task, default):
-    """(atime, mtime) as options: each None (leave it), _NOW, or seconds since the epoch."""
-    return tuple(
-        _time(task, task.args[name] or default, task.args[name + "_format"])
-        for name in ("access_time", "modification_time")
-    )
-
-
-def _time(task, text, form):
-    if text == "preserve":
-        return None
-    if text == "now":
-        return _NOW
-    import time
-
-    try:
-        return time.mktime(time.strptime(text, form))
-    except (ValueError, OverflowError) as error:
-        msg = "Error while obtaining timestamp for time %s using format %s: %s"
-        return task.fail(msg % (text, form, error))
-
-
-def _set_times(task, path, times, diff, follow=True):
-    atime, mtime = times
-    if atime is None and mtime is None:
-        return False
-    import time
-
-    now = time.time()
-    try:
-        found = os.stat(path) if follow else os.lstat(path)
-        wanted = [
-            old if new is None else now if new is _NOW else new
-            for new, old in ((atime, found.st_atime), (mtime, found.st_mtime))
-        ]
-        changed = False
-        for key, old, new in (("mtime", found.st_mtime, wanted[1]), ("atime", found.st_atime, wanted[0])):
-            if old != new:
-                changed = True
-                if diff is not None:
-                    diff["before"][key], diff["after"][key] = old, new
-        if changed and not task.check:
-            _utime(path, found, times, wanted, follow)
-    except OSError as error:
-        _fail(task, "Error while updating modification or access time: %s" % error, path)
-    return changed
-
-
-def _utime(path, found, times, wanted, follow):
-    """utimensat(2); a time to be left stays exact to the nanosecond."""
-    atime, mtime = times
-    if atime is _NOW and mtime is _NOW:
-        os.utime(path, None, follow_symlinks=follow)  # also allowed to those who may only write the file
-        return
-    nanoseconds = (
-        found.st_atime_ns if atime is None else int(wanted[0] * 1000000000),
-        found.st_mtime_ns if mtime is None else int(wanted[1] * 1000000000),
-    )
-    os.utime(path, ns=nanoseconds, follow_symlinks=follow)
 
 
 _STATES = {
