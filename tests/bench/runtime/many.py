@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import shutil
 import statistics
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING
 
+import engines
 import rivals
-from place import Spent, show, spent
+from place import Spent, proportional, show, spent
 
 if TYPE_CHECKING:
     from place import Place
-
-
-def proportional(pid: int) -> float:
-    """MiB: what it has for itself, and its share of what it has with others (/proc/PID/smaps_rollup)."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError
 
 
 def measure(place: Place, running: int, many: int) -> None:
@@ -33,18 +26,33 @@ def measure(place: Place, running: int, many: int) -> None:
         place.do("start", *names[:running])
         sizes["ours, started together"] = _monitors(place, names[:running])
         place.do("rm", "-f", *names[:running])
+        begun = time.perf_counter()
         for name in names[:running]:
             place.do("run", "-d", "--network", "none", "--name", name, image, "sleep", "1000")
+        took = {f"ours, {running} times": time.perf_counter() - begun}
         sizes["ours, each by a run of its own"] = _monitors(place, names[:running])
         place.do("stop", "-t", "0", *names[:running])
         if shutil.which("podman"):
             podman = rivals.Podman(place)
+            begun = time.perf_counter()
             for name in names[:running]:
                 podman.begin(name)
+            took[f"podman, {running} times"] = time.perf_counter() - begun
             sizes["podman"] = [proportional(pid) for pid in podman.monitors()]
             podman.close()
+        for engine in engines.found(place):
+            begun = time.perf_counter()
+            for name in names[:running]:
+                engine.begin(name)
+            took[f"{engine.name}, {running} times"] = time.perf_counter() - begun
+            sizes[engine.name] = engine.monitors()
+            if isinstance(engine, engines.Docker):
+                sizes["docker: the daemons, whatever runs"] = [engine.daemons()]
+            engine.close()
         rows = [[name, f"{statistics.mean(one):.2f}", f"{max(one):.2f}"] for name, one in sizes.items()]
         show(f"memory of the monitor of each of {running} running containers, in MiB", ["", "mean", "most"], rows)
+        rows = [[name, f"{seconds:.2f}"] for name, seconds in took.items()]
+        show("containers that go on, each by a command of its own, in seconds", ["", "wall"], rows)
         times = {}
         for verb, words in (("start", ["start"]), ("ps", ["ps"]), ("rm -f", ["rm", "-f"])):
             argv = [place.command, *words, *(names if verb != "ps" else [])]

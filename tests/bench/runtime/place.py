@@ -112,6 +112,14 @@ def spent(
     return took * 1000, (used.ru_utime + used.ru_stime) * 1000
 
 
+def proportional(pid: int) -> float:
+    """MiB: what it has for itself, and its share of what it has with others (/proc/PID/smaps_rollup)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError
+
+
 def used() -> float:
     """Milliseconds of the processors that this process has used, and those it has waited for."""
     both = [resource.getrusage(which) for which in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

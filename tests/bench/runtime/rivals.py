@@ -1,4 +1,4 @@
-"""What stands beside the runtime: whichever of runc, crun, bubblewrap and podman is installed."""
+"""What stands beside the runtime: whichever of runc, crun, bubblewrap and podman is installed. See engines.py, too."""
 
 from __future__ import annotations
 
@@ -131,5 +131,6 @@ def bundled(place: Place) -> list[Bundled | Bubblewrap]:
 
 def missing() -> str:
     """What would be compared with, too, were it there."""
-    names = [name for name in ("runc", "crun", "bwrap", "podman", "skopeo", "umoci") if not shutil.which(name)]
+    known = ("runc", "crun", "bwrap", "podman", "dockerd", "lxc-start", "skopeo", "umoci")
+    names = [name for name in known if not shutil.which(name)]
     return f"not installed, and left out: {', '.join(names)}\n" if names else ""

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 from typing import TYPE_CHECKING
 
+import engines
 import rivals
 from place import Spent, ratio, show, spent
 
@@ -75,17 +76,16 @@ def measure_named(place: Place, rounds: int) -> None:
     image = place.image()
     ours = [place.command, "run", "--rm", "--network", "none", image, "true"]
     table: dict[str, list[Spent]] = {}
-    podman = rivals.Podman(place) if shutil.which("podman") else None
+    others = [*([rivals.Podman(place)] if shutil.which("podman") else []), *engines.found(place)]
     for turn in range(rounds + 1):
         row = {"ours": spent(ours, environment=place.environment())}
-        if podman:
-            row["podman"] = podman.once()
+        row.update((one.name, one.once()) for one in others)
         if turn:
             for name, figures in row.items():
                 table.setdefault(name, []).append(figures)
-    if podman:
-        podman.close()
-    _show("run --rm … true, in ms", table, ["podman"] if podman else [])
+    for one in others:
+        one.close()
+    _show("run --rm … true, in ms", table, [one.name for one in others])
 
 
 def _show(title: str, table: dict[str, list[Spent]], others: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Containers of this runtime beside runc, crun, bubblewrap, podman, skopeo and umoci: what is installed, in one run.
+"""Containers of this runtime beside runc, crun, bubblewrap, podman, Docker, LXC, skopeo and umoci, in one run.
 
     python tests/bench/runtime/table.py [--only starts,named,many,images,web,work] [--rounds 20] [--python PYTHON]
 
