@@ -6,7 +6,7 @@ check mode, is the digest that an earlier task of the play would have given the 
 
 import os
 
-from shepherd.remote import declaration, installed, instances, previous, rolling
+from shepherd.remote import declaration, installed, instances, previous, rolling, static_addresses
 
 SPEC = {
     "summary": "Manage containers",
@@ -49,9 +49,9 @@ SPEC = {
         "secrets": {
             "type": "dict",
             "no_log": True,
-            "help": "Files in `/run/secrets/`, by name or `NAME:MODE`: text. They lie in a tmpfs, are read-only, of"
-            " mode 0400 unless another is said, and belong to the container's user; they are in no argument,"
-            " environment, log or diff.",
+            "help": "Files in `/run/secrets/`, by name or `NAME:MODE[:UID[:GID]]`: text. They lie in a tmpfs, are"
+            " read-only, of mode 0400 unless another is said, and belong to the container's user unless numbers are"
+            " said; they are in no argument, environment, log or diff.",
         },
         "volumes": {
             "type": "list",
@@ -61,10 +61,12 @@ SPEC = {
         "tmpfs": {"type": "list", "elements": "str", "help": "Folders in memory: `PATH[:size=64m,…]`."},
         "networks": {
             "type": "list",
-            "elements": "str",
+            "elements": "raw",
             "help": "Networks that are there, see `container_network`; or `none`, or `host`. Others on them find the"
             " container by `name`, which stands for all its replicas. Default: the network that all share, where"
-            " there are no names.",
+            " there are no names. `container:NAME`: that container's; it is made anew when that one was."
+            " `{name: NETWORK, ipv4_address: ADDRESS, ipv6_address: ADDRESS}`: it has these addresses there; it is"
+            " changed by `stop-first` then, and there is one of it.",
         },
         "aliases": {
             "type": "list",
@@ -402,6 +404,7 @@ def _plan(args, found, seen, wanted, declared):
             yield "created", name, None, declaration.differences({}, declared, shown)
             continue
         changes, state = declaration.differences(one.declared, declared, shown), seen[name]
+        changes = changes or instances.moved(one.runtime, one, declared)
         if not changes and running and (state.get("Health") or {}).get("Status") == "unhealthy":
             changes = {"health": ("unhealthy", "healthy")}
         if changes or args["recreate"]:
@@ -438,13 +441,17 @@ def _diff(plan):
 
 def _check(task, runtime, declared, count):
     """What is not there, or cannot be, before anything is touched."""
-    for name in declared.get("networks", ()):
+    provider = declaration.provider(declared)
+    if provider is not None and instances.find_one(runtime, provider) is None and not task.check:
+        task.fail("networks: there is no container %s here, whose network it is to have" % provider)
+    for name in declared.get("networks", ()) if provider is None else ():
         try:
             known = name in ("none", "host", "bridge") or runtime.network(name) is not None
         except runtime.part("errors").RuntimeFailure as error:
             task.fail("networks: %s" % error.message)
         if not known and not task.check:
             task.fail("there is no network %s here: declare it with container_network first" % name)
+    static_addresses.check(task, runtime, declared, count)
     fixed = declaration.fixed_ports(declared)
     if count > 1 and fixed and not instances.is_fronted(runtime, declared):
         task.fail("ports: %s can be published by one container alone on these networks, and there are %d replicas"

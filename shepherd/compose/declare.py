@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shepherd.compose import build, deploy, environment, health, resource, sent
+from shepherd.compose import build, deploy, environment, health, resource, sent, static_address
 from shepherd.compose.dependency import CONDITIONS
 from shepherd.compose.project import replicas
 
@@ -33,7 +33,7 @@ class Stack:
     images              options of container_image for what is built
     services            each {"service", "pull": missing | always | never | built, "options": of container, "once": it
                         has to end with 0, "platform": the one that it is for or None, "needs": [{"service",
-                        "condition", "restart"}]}, in their order
+                        "condition", "restart", "network": it has that one's network}]}, in their order
     items               what is sent and mounted, by its name on the target
     """
 
@@ -64,6 +64,7 @@ def declare(project: Project, place: str, directory: str | None = None) -> Stack
         with project.faults:
             stack.services.append(made.declared(once=job or name in waited))
     _check_instances(project, stack)
+    static_address.check(project)
     project.faults.tell()
     return stack
 
@@ -139,7 +140,7 @@ class _Service:
     def declared(self, once: bool) -> dict[str, Any]:
         service = self.service
         options: dict[str, Any] = {name: service[name] for name in _SAME if name in service}
-        options["name"] = service.get("container_name", f"{self.project.name}-{self.name}")
+        options["name"] = base_name(self.project, self.name)
         options["labels"] = {
             **{str(key): value or "" for key, value in service.get("labels", {}).items()},
             STACK: self.project.name,
@@ -156,7 +157,8 @@ class _Service:
         for one in service.get("secrets", {}).values():
             with self.faults:
                 where = self.where("secrets", one.origin)
-                name = f"{one.target}:{int(one.mode, 8):04o}"
+                owner = f":{one.uid or ''}:{one.gid or ''}" if one.uid or one.gid else ""
+                name = f"{one.target}:{int(one.mode, 8):04o}{owner}"
                 options["secrets"][name] = _content(self.project, "secrets", one.source, where)
         options.update(self._networks())
         options["ports"] = [port.word for port in service.get("ports", ())]
@@ -183,7 +185,12 @@ class _Service:
             options["replicas"] = number
         options["image"], pull = self._image()
         needs = [
-            {"service": other, "condition": one.condition[len("service_") :], "restart": one.restart}
+            {
+                "service": other,
+                "condition": one.condition[len("service_") :],
+                "restart": one.restart,
+                **({"network": True} if service.get("network_mode") == f"service:{other}" else {}),
+            }
             for other, one in service.get("depends_on", {}).items()
             if other in self.project.services
         ]
@@ -240,7 +247,8 @@ class _Service:
         for grant in self.service.get("configs", {}).values():
             with self.faults:
                 text = _content(self.project, "configs", grant.source, self.where("configs", grant.origin))
-                item = sent.content(grant.source, text.encode("utf-8", "surrogateescape"), int(grant.mode, 8))
+                owner = (int(grant.uid or 0), int(grant.gid or 0))
+                item = sent.content(grant.source, text.encode("utf-8", "surrogateescape"), int(grant.mode, 8), owner)
                 volumes.append(f"{self._send(item)}:{grant.target}:ro")
         return volumes, tmpfs
 
@@ -267,11 +275,18 @@ class _Service:
     def _networks(self) -> dict[str, Any]:
         mode = self.service.get("network_mode")
         if mode:
+            kind, _colon, other = mode.partition(":")
+            if kind == "service" and other in self.project.services:
+                mode = f"container:{container_name(self.project, other)}"
             return {} if mode == "bridge" else {"networks": [mode]}
         said = self.service.get("networks") or {"default": {}}
         aliases = [self.name, *self.service.get("aliases", ())]
         aliases += [alias for one in said.values() for alias in one.get("aliases", ())]
-        networks = [self.names.of("network", str(key)) for key in said]
+        networks: list[Any] = []
+        for key, one in said.items():
+            name = self.names.of("network", str(key))
+            static = {kind: one[kind] for kind in static_address.KINDS if kind in one}
+            networks.append({"name": name, **static} if static else name)
         return {"networks": networks, "aliases": list(dict.fromkeys(aliases))}
 
     def _resources(self) -> dict[str, Any]:
@@ -289,6 +304,18 @@ class _Service:
         }
         return {name: str(value) if "memory" in name or name == "reservation" else value
                 for name, value in found.items() if value is not None}  # fmt: skip
+
+
+def base_name(project: Project, service: str) -> str:
+    """What a service's container is called, or what its instances' names begin with."""
+    return str(project.services[service].get("container_name", f"{project.name}-{service}"))
+
+
+def container_name(project: Project, service: str) -> str:
+    """What the only instance of a service is called."""
+    said = project.services[service]
+    numbered = replicas(said) is not None and "container_name" not in said
+    return base_name(project, service) + ("-1" if numbered else "")
 
 
 def _content(project: Project, kind: str, name: str, where: Where) -> str:

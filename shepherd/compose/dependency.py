@@ -10,7 +10,7 @@ from shepherd.compose import shape
 from shepherd.compose.merging import merge
 from shepherd.compose.where import Faults
 from shepherd.errors import nearest
-from shepherd.origin import Mapping, Text
+from shepherd.origin import Mapping, Text, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Table
@@ -65,6 +65,10 @@ def linked(services: Table[str, Mapping]) -> dict[str, Mapping]:
     made = {name: merge(None, service) for name, service in services.items()}
     for service in made.values():
         needs = service["depends_on"] = Mapping(service.get("depends_on", {}))
+        kind, _colon, provider = (service.get("network_mode") or "").partition(":")
+        if kind == "service":  # its network is the other's, and goes with that
+            origin = origin_of(service, "network_mode")
+            needs[provider] = replace(needs.get(provider, Dependency(origin=origin)), restart=True, required=True)
         for other, alias in service.get("links", {}).items():
             if other not in needs:
                 needs[other] = Dependency(origin=getattr(other, "origin", None))

@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _SECRETS = "/run/secrets/"
-_OWNED = "a secret belongs to the container's user; a `mode` lets others read it"
+_LAST = (1 << 32) - 2  # the one above it stands for none (chown(2))
 
 
 @dataclass(frozen=True)
 class Grant:
-    """`target`: of a secret a name in /run/secrets, of a config a path. `mode` in octal."""
+    """`target`: of a secret a name in /run/secrets, of a config a path. `mode` in octal.
+
+    Whose it is as numbers; where None, of a secret the container's user, of a config root.
+    """
 
     source: str
     target: str
     mode: str = "444"
+    uid: str | None = None
+    gid: str | None = None
     origin: Origin | None = field(default=None, compare=False)
 
 
@@ -37,26 +42,17 @@ def _mode(value: Any, where: Where) -> str:
     return found
 
 
-_LONG = {
-    "config": shape.fields(
-        {
-            "source": shape.word,
-            "target": shape.word,
-            "mode": _mode,
-            "uid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
-            "gid": shape.only("0", "configs are root's; say a `mode` that lets others read"),
-        }
-    ),
-    "secret": shape.fields(
-        {
-            "source": shape.word,
-            "target": shape.word,
-            "mode": _mode,
-            "uid": shape.unsupported(_OWNED),
-            "gid": shape.unsupported(_OWNED),
-        }
-    ),
-}
+def _number(value: Any, where: Where) -> str:
+    """A number of a user or a group; Compose has them as texts."""
+    found = shape.text(value, where)
+    if not found.isdecimal() or int(found) > _LAST:
+        raise where.error(f"{found[:40]!r} should be a number of the container's users or groups")
+    return str(int(found))
+
+
+_LONG = shape.fields(
+    {"source": shape.word, "target": shape.word, "mode": _mode, "uid": _number, "gid": _number},
+)
 
 
 def configs(value: Any, where: Where) -> Mapping:
@@ -76,13 +72,15 @@ def _read(kind: str, value: Any, where: Where) -> Mapping:
     for position, one in enumerate(value):
         place = where.into(position, one)
         with faults:
-            found = _LONG[kind](one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
+            found = _LONG(one, place) if isinstance(one, dict) else {"source": shape.word(one, place)}
             if "source" not in found:
                 raise place.error(f"should say its `source`, the name of a {kind}")
             target = _target(kind, found.get("target", found["source"]), place)
             if target in made:
                 raise place.error(f"{target} is there twice")
-            made[target] = Grant(found["source"], target, found.get("mode", "444"), place.origin)
+            made[target] = Grant(
+                found["source"], target, found.get("mode", "444"), found.get("uid"), found.get("gid"), place.origin
+            )
     faults.tell()
     return made
 

@@ -117,8 +117,22 @@ def _check_networks(project: Project, name: str, service: Mapping) -> None:
     mode = service.get("network_mode")
     if mode and service.get("networks"):
         raise project.where(name, "network_mode").error("and `networks` exclude one another")
+    if mode and ":" in mode:
+        _check_shared(project, name, service, mode)
     if mode in ("none", "host") and service.get("ports"):
         raise project.where(name, "ports").error(f"there is none to publish with network_mode: {mode}")
+
+
+def _check_shared(project: Project, name: str, service: Mapping, mode: str) -> None:
+    """Of one in another container's network: what is that one's to say."""
+    kind, _colon, other = mode.partition(":")
+    for part in ("ports", "expose", "links", "hostname", "dns", "dns_search", "dns_opt", "extra_hosts"):
+        if service.get(part):
+            hint = f"say it of {other}" if kind == "service" else None
+            project.faults.note(project.where(name, part).error(f"is the other's with network_mode: {mode}", hint))
+    number = (replicas(project.services[other]) if other in project.services else None) if kind == "service" else None
+    if number is not None and number != 1:
+        raise project.where(name, "network_mode").error(f"{other} has {number} replicas, and the network is of one")
 
 
 def replicas(service: Mapping) -> int | None:

@@ -33,6 +33,7 @@ class Entry:
     path: str | None = None
     content: bytes = b""
     target: str = ""
+    owner: tuple[int, int] = (0, 0)
 
     def read(self) -> bytes:
         if self.path is None:
@@ -50,9 +51,9 @@ class Item:
     size: int
 
 
-def content(name: str, text: bytes, mode: int) -> Item:
-    """A file of that content."""
-    return _item(name, (Entry("", tarfile.REGTYPE, mode, content=text),))
+def content(name: str, text: bytes, mode: int, owner: tuple[int, int] = (0, 0)) -> Item:
+    """A file of that content; `owner` as numbers of user and group."""
+    return _item(name, (Entry("", tarfile.REGTYPE, mode, content=text, owner=owner),))
 
 
 def local(path: str, where: Where) -> Item:
@@ -98,7 +99,8 @@ def _item(name: str, entries: tuple[Entry, ...]) -> Item:
     size = 0
     for entry in entries:
         data = entry.read() if entry.kind == tarfile.REGTYPE else entry.target.encode("utf-8", "surrogateescape")
-        head = f"{entry.name}\0{entry.kind!r} {entry.mode} {len(data)}\0"
+        owner = "{}:{} ".format(*entry.owner) if any(entry.owner) else ""
+        head = f"{entry.name}\0{entry.kind!r} {entry.mode} {owner}{len(data)}\0"
         digest.update(head.encode("utf-8", "surrogateescape") + data)
         size += len(data)
     plain = re.sub(r"[^A-Za-z0-9_.-]", "-", name).strip(".") or "file"
@@ -113,6 +115,7 @@ def packed(items: Iterable[Item]) -> bytes:
             for entry in item.entries:
                 one = tarfile.TarInfo(os.path.join(item.called, entry.name).rstrip("/"))
                 one.type, one.mode, one.linkname = entry.kind, entry.mode, entry.target
+                one.uid, one.gid = entry.owner
                 data = entry.read() if entry.kind == tarfile.REGTYPE else b""
                 one.size = len(data)
                 archive.addfile(one, io.BytesIO(data))

@@ -28,6 +28,7 @@ _SWITCHES = (("read_only", "--read-only"), ("init", "--init"), ("privileged", "-
 _LIMITS = (("memory", "--memory"), ("memory_swap", "--memory-swap"), ("reservation", "--memory-reservation"),
            ("cpus", "--cpus"), ("cpu_shares", "--cpu-shares"), ("cpuset", "--cpuset-cpus"),
            ("pids", "--pids-limit"))  # fmt: skip
+ADDRESSES = {"ipv4_address": "--ip", "ipv6_address": "--ip6"}
 _LOG = (("driver", "--log-driver", "%s"), ("max_size", "--log-opt", "max-size=%s"),
         ("max_file", "--log-opt", "max-file=%s"))  # fmt: skip
 _CHECKS = (("command", "--health-cmd"), ("http", "--health-http"), ("tcp", "--health-tcp"),
@@ -93,8 +94,9 @@ def declare(args, digest, salt):
         found[name] = sorted(str(one) for one in args[name] or ())
     for name, _word in _SWITCHES:
         found[name] = args[name] or None
-    for name in ("networks",) + tuple(name for name, _word in _ORDERED):
+    for name, _word in _ORDERED:
         found[name] = [str(one) for one in args[name] or ()]
+    found["networks"], found["addresses"] = _networks(args["networks"] or ())
     found["aliases"] = sorted(set(args["aliases"] or ()))
     found["shm_size"] = None if args["shm_size"] is None else size(args["shm_size"], "shm_size")
     found["log"] = {name: value for name, value in (args["log"] or {}).items() if value is not None}
@@ -109,6 +111,24 @@ def declare(args, digest, salt):
     found["salt"] = salt
     _check(found)
     return found
+
+
+def _networks(given):
+    """(names, {"NETWORK.ipv4_address": address}), so that a diff names what of it is another."""
+    names, addresses = [], {}
+    for one in given:
+        said = dict(one) if isinstance(one, dict) else {"name": one}
+        if not said.get("name"):
+            raise DeclarationError("networks: %.80r should say its `name`" % (one,))
+        names.append(str(said.pop("name")))
+        for key, value in said.items():
+            if key not in ADDRESSES:
+                raise DeclarationError(
+                    "networks: %s: there is no %.40r, but %s" % (names[-1], key, ", ".join(ADDRESSES))
+                )
+            if value:
+                addresses["%s.%s" % (names[-1], key)] = str(value)
+    return names, addresses
 
 
 def _words(given, option):
@@ -174,8 +194,20 @@ def _check(found):
         if name in (APP, SPEC, DECLARED) or not name or "=" in name:
             raise DeclarationError("labels: %.60r is no name, or is taken" % name)
     networks = found.get("networks", [])
-    if len(networks) > 1 and set(networks) & {"none", "host"}:
-        raise DeclarationError("networks: none and host stand alone")
+    if len(networks) > 1 and (set(networks) & {"none", "host"} or provider(found)):
+        raise DeclarationError("networks: none, host and container:NAME stand alone")
+    if provider(found) is not None:
+        for option in ("ports", "hostname", "dns", "dns_search", "dns_opt", "extra_hosts", "aliases", "addresses"):
+            if found.get(option):
+                raise DeclarationError("%s: is of the container whose network it has: say it there" % option)
+    if found.get("addresses") and set(networks) & {"none", "host", "bridge"}:
+        raise DeclarationError("networks: an address is for a network that container_network has made")
+
+
+def provider(declared):
+    """The name of the container whose network it has; None: it has its own."""
+    first = (declared.get("networks") or [""])[0]
+    return first[len("container:") :] if first.startswith("container:") else None
 
 
 def fixed_ports(declared):
@@ -244,7 +276,10 @@ def words(declared, app, instance):
     networks = declared.get("networks", [])
     if networks:
         found += ["--network", ",".join(networks)]
-        if not set(networks) & {"none", "host", "bridge"}:
+        if not (set(networks) & {"none", "host", "bridge"} or provider(declared)):
+            for key, address in sorted(declared.get("addresses", {}).items()):
+                name, _dot, kind = key.rpartition(".")
+                found += [ADDRESSES[kind], "%s=%s" % (name, address)]
             for alias in [app] + declared.get("aliases", []):
                 found += ["--network-alias", alias]
     return found

@@ -192,8 +192,8 @@ class Changes:
 
     def _creation(self, name, called, held):
         words, files = declaration.words(self.declared, self.app, called), []
-        networks = self.declared.get("networks", ())
-        if "hostname" not in self.declared and "host" not in networks:
+        shared = "host" in self.declared.get("networks", ()) or declaration.provider(self.declared) is not None
+        if "hostname" not in self.declared and not shared:
             words += ["--hostname", name]
         if self.fronted:
             words += ["--front", self.app] + (["--held"] if held else [])
@@ -277,6 +277,19 @@ def is_fronted(runtime, declared):
         return False
     records = [runtime.network(name) for name in networks]
     return not any(one and (one.get("options") or {}).get("shepherd.publish") == "nat" for one in records)
+
+
+def moved(runtime, instance, declared):
+    """What of an instance's network is another's than declared, as `declaration.differences` has it.
+
+    It has that of the container which had the name when it was made; that one has been replaced since.
+    """
+    provider = declaration.provider(declared)
+    other = None if provider is None else find_one(runtime, provider)
+    has = instance.record.host["NetworkMode"].partition(":")[2]
+    if other is None or has == other.record.id:
+        return {}
+    return {"networks": tuple("container %s (%s)" % (provider, one[:12]) for one in (has, other.record.id))}
 
 
 def find_one(runtime, name):

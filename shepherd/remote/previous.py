@@ -36,12 +36,14 @@ def keep(changes, old, before):
 
 
 def secrets(instance):
-    """Its secrets: {name, or name:mode: bytes}."""
+    """Its secrets: {name, name:mode or name:mode:uid:gid: bytes}."""
     found = {}
     for key in instance.record.config.get("Secrets") or ():
         with open(instance.record.path("secrets", key), "rb") as file:
             mode = os.fstat(file.fileno()).st_mode & 0o777
-            found[key if mode == 0o400 else "%s:%04o" % (key, mode)] = file.read()
+            owner = (instance.record.config.get("SecretOwners") or {}).get(key, "")
+            word = "%s:%04o:%s" % (key, mode, owner) if owner else key if mode == 0o400 else "%s:%04o" % (key, mode)
+            found[word] = file.read()
     return found
 
 

@@ -36,10 +36,14 @@ class Settings:
         why = None
         if "host" in declared.get("networks", ()):
             why = "it is on the machine's own network, where two would listen at one place"
+        elif declaration.provider(declared) is not None:
+            why = "it is on the network of another, where two would listen at one place"
         elif declaration.fixed_ports(declared) and not changes.fronted:
             why = "its ports are translated by the kernel (shepherd.publish=nat), to one instance"
         elif declaration.fixed_ports(declared) and any(one.is_running and not one.front for one in old):
             why = "the instance that runs has its ports for itself"
+        elif declared.get("addresses"):
+            why = "two cannot have its address %s" % ", ".join(sorted(declared["addresses"].values()))
         elif self.asked is None and count < 2 and declaration.written_volumes(declared):
             volumes = ", ".join(declaration.written_volumes(declared))
             why = "both would write to %s; say `order: start-first` where they may" % volumes

@@ -51,6 +51,7 @@ def _write(archive, entry, path):
             shutil.copyfileobj(archive.extractfile(entry), file)
             file.flush()
             os.fsync(file.fileno())
+    os.chown(path, entry.uid, entry.gid)
     os.chmod(path, entry.mode)
 
 

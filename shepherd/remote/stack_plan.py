@@ -213,6 +213,10 @@ class Plan:
         ]
         if not causes or one["once"]:
             return []
+        if any(
+            need.get("network") and need["service"] in causes for need in one["needs"]
+        ):  # what it had is gone with that
+            return ["%s: replaced (%s is replaced)" % (each.name, ", ".join(causes)) for each in self.found(one)]
         return ["%s: restarted (%s is replaced)" % (each.name, ", ".join(causes)) for each in self.found(one)]
 
 

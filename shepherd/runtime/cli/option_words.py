@@ -88,3 +88,28 @@ def host_address(text):
     if not name or any(one.isspace() for one in name):
         raise RuntimeFailure("--add-host: should be NAME:ADDRESS, and is %.80r" % text)
     return name, address.strip("[]")
+
+
+def addresses(options, mode, *given):
+    """Put the words of --ip and --ip6, `[NETWORK=]ADDRESS`, into what the network's part is given (network/attach.py).
+
+    Without a network's name they are of the first one.
+    """
+    names, found = mode.split(","), {}
+    for key, words in zip(("ip", "ip6"), given):
+        for word in words:
+            name, equals, address = word.rpartition("=")
+            name = name if equals else names[0]
+            if name not in names:
+                raise RuntimeFailure("--%s: %.80r is none of its networks" % (key, name), "they are %s" % mode)
+            if key in found.setdefault(name, {}):
+                raise RuntimeFailure("--%s: is given twice for network %s" % (key, name))
+            if (":" in address) != (key == "ip6"):
+                raise RuntimeFailure(
+                    "--%s: %.60r is no address of %s" % (key, address, "IPv6" if key == "ip6" else "IPv4")
+                )
+            found[name][key] = address
+    options.update(found.pop(names[0], {}))
+    if found:
+        beside = {name: options[name] for name in ("aliases",) if name in options}
+        options["connected"] = {name: dict(beside, **one) for name, one in found.items()}

@@ -12,12 +12,12 @@ from shepherd.runtime.errors import RuntimeFailure
 _WORDS = {  # one value
     "blkio-weight cap cgroup-parent cgroupns cidfile cpu-period cpu-quota cpu-shares cpus cpuset-cpus cpuset-mems "
     "detach-keys domainname entrypoint front health-cmd health-http health-interval health-retries "
-    "health-start-interval health-start-period health-tcp health-timeout hostname ip ip6 ipc log-driver mac-address "
+    "health-start-interval health-start-period health-tcp health-timeout hostname ipc log-driver mac-address "
     "memory memory-reservation memory-swap memory-swappiness name network oom-score-adj pid pids-limit platform "
     "pull restart shm-size stop-signal stop-timeout user userns uts workdir": str,
     "add-host annotation attach cap-add cap-drop device device-cgroup-rule dns dns-option dns-search env env-file "
-    "expose group-add label label-file link log-opt mount network-alias publish secret security-opt sysctl tmpfs "
-    "ulimit volume volumes-from": list,
+    "expose group-add ip ip6 label label-file link log-opt mount network-alias publish secret security-opt sysctl "
+    "tmpfs ulimit volume volumes-from": list,
     "detach disable-content-trust held init interactive no-healthcheck oom-kill-disable privileged publish-all quiet "
     "read-only rm sig-proxy tty": bool,
 }
@@ -239,6 +239,8 @@ def _networking(found, made):
     if mode in ("none", "host") or mode.startswith("container:"):
         if found.publish or found.publish_all:
             raise RuntimeFailure("--publish: there are no ports to publish with --network %s" % mode)
+        if found.ip or found.ip6:
+            raise RuntimeFailure("--ip needs a network of containers, and this is --network %s" % mode)
         if found.front:
             raise RuntimeFailure("--front: there are no ports to share with --network %s" % mode)
         return {}
@@ -250,8 +252,6 @@ def _networking(found, made):
         "front": found.front,
         "held": found.held,
         "aliases": found.network_alias,
-        "ip": found.ip,
-        "ip6": found.ip6,
         "mac": found.mac_address,
         "dns": found.dns,
         "dns_search": found.dns_search,
@@ -259,4 +259,6 @@ def _networking(found, made):
         "add_hosts": found.add_host,
         "hostname": found.hostname,
     }
-    return {name: value for name, value in given.items() if value}
+    made = {name: value for name, value in given.items() if value}
+    option_words.addresses(made, mode, found.ip, found.ip6)
+    return made

@@ -25,7 +25,7 @@ class Request:
         self.mounts = []
         self.networking = {}
         self.extra_hosts = []
-        self.secrets = {}  # name → (bytes, mode)
+        self.secrets = {}  # name → (bytes, mode, owner)
 
 
 def create(folders, request: Request, image):
@@ -61,7 +61,7 @@ def create(folders, request: Request, image):
         if request.secrets:
             from shepherd.runtime.containers import secrets
 
-            declared["Secrets"] = secrets.keep(beside, request.secrets)
+            declared.update(secrets.keep(beside, request.secrets))
         own_files.write(declared, beside)
         with folders.lock():
             # one that nobody chose is looked for now: before, another container could have been given the same

@@ -156,7 +156,13 @@ def unplug(record, interface: str, addresses: list, netlink: Netlink) -> None:
     """
     link = netlink.link(interface)
     if link is not None:
-        netlink.delete(link[0])
+        try:
+            netlink.delete(link[0])
+        except OSError as error:
+            if (
+                error.errno != errno.ENODEV
+            ):  # the kernel was quicker: it takes the container's namespace apart meanwhile
+                raise
     bridge = netlink.link(record["bridge"]) if record is not None else None
     if bridge is not None:
         for address in addresses:

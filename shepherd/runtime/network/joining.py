@@ -77,6 +77,8 @@ def _check_given(given, network):
         entry = networks.subnet(network, addresses.parse(text)[0])
         if entry is None or addresses.parse(text) not in addresses.Subnet.parse(entry["subnet"]):
             raise RuntimeFailure("%s is no address of network %s" % (text, network["name"]))
+        if addresses.canonical(text) == entry["gateway"]:
+            raise RuntimeFailure("%s is no address for a container: it is the gateway of %s" % (text, network["name"]))
     for word in given.get("aliases") or []:
         names.check(word, "name")
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from shepherd.runtime.linux import netlink
 from shepherd.runtime.linux.netlink import Netlink, attribute, attributes, messages
+from shepherd.runtime.network import bridge
 
 
 @given(st.binary(max_size=400))
@@ -86,6 +87,22 @@ def test_errors_carry_the_kernels_number(host):
         assert caught.value.errno == errno.ENODEV
         with pytest.raises(OSError):
             here.add_bridge("x" * 16)
+
+
+class Late(Netlink):
+    """The kernel takes an interface away just before we do: with the namespace that the other end is in."""
+
+    def delete(self, index: int) -> None:
+        super().delete(index)
+        super().delete(index)
+
+
+@pytest.mark.lab
+def test_a_cable_that_goes_with_its_namespace_is_no_error(host):
+    with host.netlink() as here, Late(host.namespace) as late:
+        here.add_veth("cable", here.link("lan")[0], "end", None, b"\x02\0\0\0\0\x09", namespace=host.namespace)
+        bridge.unplug(None, "cable", [], late)
+        assert here.link("cable") is None
 
 
 @pytest.mark.lab
