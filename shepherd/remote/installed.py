@@ -34,7 +34,7 @@ def give(number, content):
     os.close(writing)
     os.dup2(reading, number)
     os.close(reading)
-commands, otherwise, stdin, apart = marshal.loads(take(int.from_bytes(take(8), "big")))
+commands, otherwise, stdin, apart, killed = marshal.loads(take(int.from_bytes(take(8), "big")))
 if stdin is not None:
     give(0, stdin)
 if apart:
@@ -46,6 +46,28 @@ def run(words):
     sys.stdout.flush()
     sys.stderr.flush()
     return code
+def keep():
+    parent, child = os.getpid(), os.fork()
+    if child:
+        return child
+    os.setsid()
+    for number in range(3):
+        os.dup2(os.open("/dev/null", os.O_RDWR), number)
+    import signal
+    syscalls = __import__("shepherd.runtime.linux.syscalls", None, None, ["prctl"])
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    syscalls.prctl(1, signal.SIGUSR1)  # PR_SET_PDEATHSIG
+    if os.getppid() == parent:
+        signal.sigwait([signal.SIGUSR1])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    try:
+        os.killpg(parent, 9)  # what it had begun
+    except OSError:
+        pass
+    for words in killed:
+        run(words)
+    os._exit(0)
+keeper = keep() if killed else None
 for words, files in commands:
     for number, content in enumerate(files, %d):
         give(number, content)
@@ -55,6 +77,8 @@ for words, files in commands:
         for words in otherwise:
             run(words)
         break
+if keeper:
+    os.kill(keeper, 9)
 os._exit(code)
 """
     % FILES
@@ -126,10 +150,11 @@ class Runtime:
         """
         return self.attempt_all([(words, files)], stdin=stdin)
 
-    def attempt_all(self, commands, otherwise=(), stdin=None, apart=False):
+    def attempt_all(self, commands, otherwise=(), stdin=None, apart=False, killed=()):
         """Run commands, each a pair of words and files, one after the other in one process, until one fails.
 
-        `otherwise` are the words of commands that are run then. `apart`: they go on when this process is killed.
+        `otherwise` are the words of commands that are run then. `apart`: they go on when this process is killed; and
+        where theirs is, the commands `killed` are run by another one, which waits for that.
         """
         from shepherd.remote import process
 
@@ -137,7 +162,7 @@ class Runtime:
         for words, files in commands:
             if max(len(one) for one in [stdin] + list(files)) > LARGEST:
                 self.task.fail("what is given to %s is longer than %d bytes" % (words[0], LARGEST))
-        return process.run(self._command, stdin=_given(commands, otherwise, stdin, apart))
+        return process.run(self._command, stdin=_given(commands, otherwise, stdin, apart, killed))
 
     def spawn(self, words):
         """Start the command: a subprocess.Popen, of which `stdin`, `stdout` and `stderr` are pipes without buffers."""
@@ -145,7 +170,7 @@ class Runtime:
 
         child = Popen(self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=0)
         try:
-            child.stdin.write(_given([(words, ())], (), None, False))
+            child.stdin.write(_given([(words, ())], (), None, False, ()))
         except BrokenPipeError:
             pass  # it has ended, and says why
         return child
@@ -162,11 +187,12 @@ class Runtime:
         return done.stdout
 
 
-def _given(commands, otherwise, stdin, apart):
+def _given(commands, otherwise, stdin, apart, killed):
     import marshal
 
     commands = [([str(word) for word in words], list(files)) for words, files in commands]
-    data = marshal.dumps((commands, [list(words) for words in otherwise], stdin, apart), 2)
+    later = ([list(words) for words in one] for one in (otherwise, killed))
+    data = marshal.dumps((commands, next(later), stdin, apart, next(later)), 2)
     return len(data).to_bytes(8, "big") + data
 
 

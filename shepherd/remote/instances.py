@@ -214,12 +214,14 @@ class Changes:
         """Start those, all together. Raises NotWell for the first that cannot be.
 
         Those in `instead` are stopped first, by the same command, which goes on when this process is killed between
-        the two.
+        the two. Where that command itself is killed, they are started again, and none of the others runs beside them.
         """
         if not names:
             return
         commands = [(["stop"] + list(instead), ())] if instead else []
-        done = self.runtime.attempt_all(commands + [(["start"] + list(names), ())], apart=bool(instead))
+        commands.append((["start"] + list(names), ()))
+        back = [["stop"] + list(names), ["start"] + list(instead)] if instead else []
+        done = self.runtime.attempt_all(commands, apart=bool(instead), killed=back)
         began = time.monotonic()
         self.began.update((name, began) for name in names)
         if done.status:

@@ -23,7 +23,7 @@ from shepherd.remote import installed
 from shepherd.remote.task import Failure, Task
 name, args, number = json.loads(sys.stdin.read())
 attempt_all, count = installed.Runtime.attempt_all, multiprocessing.Value("i", 0)
-def counted(self, commands, otherwise=(), stdin=None, apart=False):
+def counted(self, commands, otherwise=(), stdin=None, apart=False, killed=()):
     for one in commands:  # one by one, so that it can be killed between any two
         done = attempt_all(self, [one], stdin=stdin)
         with count.get_lock():

@@ -128,30 +128,45 @@ def test_where_two_cannot_run_at_once_the_old_one_stops_first(site):
     assert "there are 2 replicas" in failed.result("container")["msg"]
 
 
-# killed.py's module, with all of its processes, is killed as soon as the instance that ran is stopped
+# killed.py's module, with all of its processes, is killed as soon as the instance that ran is stopped; and so is the
+# command that is about to start the new one
 BETWEEN = """\
 import os, threading
 def watch():
     while open(os.environ["STATE"]).read().find('"running"') >= 0:
         pass
+    if os.environ["WHO"] == "command":
+        task = "/proc/%d/task" % os.getpid()
+        for thread in os.listdir(task):
+            for pid in open("%s/%s/children" % (task, thread)).read().split():
+                os.kill(int(pid), 9)
     os.killpg(0, 9)
 threading.Thread(target=watch, daemon=True).start()
 exec(os.environ["MODULE"])
 """
 
 
-def test_stop_first_goes_on_when_the_play_is_killed_between_stop_and_start(site, app):
+@pytest.mark.parametrize(("who", "runs"), [("play", "shop.next"), ("command", "shop")])
+def test_stop_first_killed_between_stop_and_start_leaves_one_that_serves(site, app, who, runs):
     options = {"image": "app:1", "update": {"order": "stop-first"}, "health": {"command": "true"}}
     options |= {"ports": [], "volumes": []}
     site.good([app, web(**options), *killed.SOURCES], host=ONE)
     state = f"/var/lib/shepherd/containers/{site.runtime('inspect', '--format', '{{.Id}}', 'shop').strip()}/state.json"
     args = load_spec("container").normalise(web("2", **options)["container"])
-    words = ["env", f"STATE={state}", f"MODULE={killed.SCRIPT}", "/bin/sh", "-c", '/usr/bin/python3 -c "$0"; exit $?']
+    words = [
+        "env",
+        f"WHO={who}",
+        f"STATE={state}",
+        f"MODULE={killed.SCRIPT}",
+        "/bin/sh",
+        "-c",
+        '/usr/bin/python3 -c "$0"; exit $?',
+    ]
     done = site.host.exec([*words, BETWEEN], stdin=json.dumps(["container", args, 0]), check=False)
     assert done.returncode == 137
     assert done.stdout == ""
-    look = 'while [ "$(shepherd-runtime ps --format "{{.Names}}")" != shop.next ]; do :; done'
-    site.host.exec(["timeout", "30", "sh", "-c", look])
+    look = 'while [ "$(shepherd-runtime ps --format "{{.Names}}")" != "$0" ]; do :; done'
+    site.host.exec(["timeout", "30", "sh", "-c", look, runs])
     site.good([web("2", **options)], host=ONE)
     assert names(site, "-a") == ["shop", "shop.previous"]
 

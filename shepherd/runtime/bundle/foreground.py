@@ -41,11 +41,7 @@ def run(request, detach: bool = False, keep: bool = False) -> int:
 
             relayed = terminal.receive(pair[0])
             pair[0].close()
-        try:
-            lifecycle.after_start(container)
-        except BaseException:
-            lifecycle.remove(container)
-            raise
+        lifecycle.after_start(container)
     if detach:
         return 0
     code = wait(pid, lambda number: state.signal_process(container.record, number), relayed)

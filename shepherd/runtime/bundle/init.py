@@ -145,8 +145,7 @@ class Init:
             return
         if said != b"wait":
             os._exit(1)
-        self.ends.close()
-        self.ends = self.listener.accept()
+        self.ends.turn_to(self.listener.accept())  # also what complains of what fails from here on
         if self.ends.hear() != b"start":
             os._exit(1)
 

@@ -15,20 +15,24 @@ def start(root: str, name: str) -> None:
             ends.say(b"start")
             if ends.hear():
                 raise RuntimeFailure("the container's process said something it should not")
+        except RuntimeFailure as error:
+            if error.message.startswith("/hooks/startContainer/"):
+                remove(container)
+            raise
         finally:
             ends.close()
         after_start(container)
 
 
 def after_start(container) -> None:
-    """The poststart hooks. Where one fails the container is ended."""
+    """The poststart hooks. Where one fails the container goes, as where a startContainer hook does."""
     config = container.record["config"]
     if not (config.get("hooks") or {}).get("poststart"):
         return
     try:
         hooks.run(config, "poststart", document.dumps(container.public()))
     except RuntimeFailure:
-        state.kill_process(container.record)
+        remove(container)
         raise
 
 

@@ -61,6 +61,11 @@ class Channel:
         except OSError:
             pass
 
+    def turn_to(self, other: "Channel") -> None:
+        """Be that one's end from now on."""
+        self._end.close()
+        self._end = other._end
+
     def hear(self, doors=None) -> bytes:
         """The next packet; nothing where the other end is closed. Raises RuntimeFailure with what it complains of.
 

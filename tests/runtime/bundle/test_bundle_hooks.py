@@ -44,10 +44,11 @@ def entries(bundle):
 
 def test_all_hooks(bundle):
     bundle.config["hooks"] = {name: [record(bundle, name)] for name in NAMES}
-    bundle.process["args"] = ["true"]
+    bundle.process["args"] = ["sleep", "1000"]
     bundle.create()
     assert [one[0] for one in entries(bundle)] == NAMES[:3]
     bundle.do("start", "c")
+    bundle.do("kill", "c", "KILL")
     bundle.wait_for("stopped")
     assert [one[0] for one in entries(bundle)] == NAMES[:5]
     bundle.do("delete", "c")
@@ -80,13 +81,17 @@ def test_a_hook_that_fails_ends_it(bundle, name):
     assert bundle.traces() == []
 
 
-def test_a_failed_poststart_hook_stops_the_container(bundle):
-    bundle.config["hooks"] = {"poststart": [record(bundle, "poststart", "exit 3")]}
+@pytest.mark.parametrize("name", ["startContainer", "poststart"])
+def test_a_hook_that_fails_at_start_ends_the_container_and_takes_it_away(bundle, name):
+    bundle.config["hooks"] = {name: [record(bundle, name, "exit 3")], "poststop": [record(bundle, "poststop")]}
     bundle.process["args"] = ["sleep", "1000"]
     bundle.create()
     done = bundle.call("start", "c")
-    assert (done.returncode, "/hooks/poststart/0" in done.stderr) == (1, True)
-    bundle.wait_for("stopped")
+    assert (done.returncode, f"/hooks/{name}/0" in done.stderr) == (1, True)
+    assert [one[0] for one in entries(bundle)] == [name, "poststop"]
+    assert entries(bundle)[1][5]["status"] == "stopped"
+    assert "does not exist" in bundle.call("delete", "c").stderr
+    assert bundle.traces() == []
 
 
 def test_a_failed_poststop_hook_is_told_and_the_others_run(bundle):
