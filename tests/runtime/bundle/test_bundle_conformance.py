@@ -103,7 +103,7 @@ def test_every_option_that_is_offered_is_taken(bundle, tmp_path):
 def test_a_namespace_that_this_kernel_has_not_is_told(bundle):
     if not ABSENT:
         pytest.skip("this kernel has every kind of namespace")
-    bundle.linux["namespaces"] = [{"type": kind} for kind in ("pid", "mount", *ABSENT)]
+    bundle.linux["namespaces"] = [{"type": kind} for kind in ("pid", "mount", "uts", *ABSENT)]
     assert "/linux/namespaces: this kernel has no time namespaces" in bundle.refusal()
 
 
