@@ -168,7 +168,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert there("cd /var/lib/shepherd; ls -I empty volumes blobs/sha256 layers").split() == [
         "blobs/sha256:", "layers:", "volumes:",
     ]  # fmt: skip
-    assert "dnat to" not in there("nft list ruleset")  # the default network's own rules stay
+    rules = there("nft list ruleset; iptables-save -t nat")
+    assert "dnat to" not in rules and "--to-destination" not in rules  # the default network's own rules stay
 
 
 def whole() -> str:

@@ -86,7 +86,8 @@ def main():
     cables = [line for line in call("ip", "-o", "link", "show", "type", "veth").splitlines() if line]
     if len(cables) != sum(len(one["NetworkSettings"]["Networks"]) for one in plugged):
         print(f"{len(plugged)} containers have {len(cables)} cables: {cables}")
-    rules = call("nft", "list", "ruleset")
+    # as nft says it, or where the kernel has no nftables of IP, iptables
+    rules = call("nft", "list", "ruleset") + call("iptables-save", "-t", "nat").replace("--to-destination", "dnat to")
     wanted = []  # translated by the kernel: what comes from outside to a network that asks for it
     for one in plugged:
         for inside, places in one["NetworkSettings"]["Ports"].items():

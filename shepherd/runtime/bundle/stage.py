@@ -143,6 +143,8 @@ def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
         _become_root()
     flags = 0
     for kind in new:
+        if kind == "time" and not os.path.exists("/proc/self/ns/time"):  # it says "invalid argument"
+            raise RuntimeFailure("/linux/namespaces: this kernel has no time namespaces (Linux 5.6 can have them)")
         flags |= KINDS[kind] if kind != "user" else 0
     for kind in KINDS:
         if kind in joined and kind != "user":

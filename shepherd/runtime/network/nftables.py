@@ -32,13 +32,23 @@ CHAINS = (
 )
 
 
-def works() -> bool:
-    """Whether the kernel has nftables."""
+def works(program: str, name: str) -> bool:
+    """Whether the kernel has nftables, and in it the family inet, which it may have been built without.
+
+    Where our table of this name is there, that answers it; nft(8) tries one out where it is not.
+    """
     try:
         with Netlink(protocol=NETLINK_NETFILTER) as netlink:
-            netlink.has_chain("shepherd", "none")
-        return True
+            if netlink.has_chain(name, "forward"):
+                return True
     except OSError:
+        return False
+    from shepherd.runtime.network import rules
+
+    try:
+        rules.run([program, "-c", "-f", "-"], "table inet %s { }\n" % name)
+        return True
+    except RuntimeFailure:
         return False
 
 

@@ -110,7 +110,7 @@ def backend(kept: records.Records):
         from shepherd.runtime.network import nftables
 
         program = find_program("nft")
-        if program and nftables.works():
+        if program and nftables.works(program, name_of(kept)):
             return nftables.Tables(program, name_of(kept))
     if choice in ("", "iptables"):
         from shepherd.runtime.network import iptables

@@ -188,7 +188,8 @@ def test_a_file_that_changes_between_its_digest_and_its_copy(tmp_path: Path):
         for source in ("f", "/"):
             (piece,) = Tree(root, "the context").select(source)
             piece.scan()
-            (tmp_path / "c/f").write_text("after!")
+            with (tmp_path / "c/f").open("a") as file:
+                file.write("after")  # longer: two changes in one tick of the clock leave one time
             with pytest.raises(RuntimeFailure, match="was changed while it was copied"):
                 Copier(target).place(piece, "/x/", True)
     finally:

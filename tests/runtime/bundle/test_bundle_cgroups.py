@@ -179,6 +179,8 @@ def test_reads_and_writes_are_limited(bundle, group):
     ],
 )
 def test_what_cannot_be_limited_is_told(bundle, group, resources, message):
+    if "cpus" in resources.get("cpu", ()):
+        needs(group, "cpuset")
     bundle.linux["resources"] = resources
     assert message in bundle.refusal()
 

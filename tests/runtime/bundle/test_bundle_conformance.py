@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.lab
+ABSENT = {"time"} - set(os.listdir("/proc/self/ns"))  # kinds of namespaces that a kernel may be without
 # config.md, "Linux mount options": those that every runtime has to have
 MOUNT_OPTIONS = """async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime nodev nodiratime
 noexec noiversion nolazytime norelatime nostrictatime nosuid private rbind relatime remount ro rprivate rshared rslave
@@ -99,10 +100,17 @@ def test_every_option_that_is_offered_is_taken(bundle, tmp_path):
     assert int(bundle.output("grep -c ' /made/' /proc/self/mountinfo")) == len(set(words) - apart)
 
 
+def test_a_namespace_that_this_kernel_has_not_is_told(bundle):
+    if not ABSENT:
+        pytest.skip("this kernel has every kind of namespace")
+    bundle.linux["namespaces"] = [{"type": kind} for kind in ("pid", "mount", "uts", *ABSENT)]
+    assert "/linux/namespaces: this kernel has no time namespaces" in bundle.refusal()
+
+
 def test_every_name_that_is_offered_is_taken(bundle):
     """features-linux.md: namespaces, capabilities, and the words of seccomp; a mapped mount is parsed."""
     found = json.loads(bundle.do("features"))["linux"]
-    bundle.linux["namespaces"] = [{"type": kind} for kind in found["namespaces"] if kind != "user"]
+    bundle.linux["namespaces"] = [{"type": kind} for kind in found["namespaces"] if kind not in ABSENT | {"user"}]
     bundle.process["capabilities"] = dict.fromkeys(("bounding", "permitted", "effective"), found["capabilities"])
     seccomp = found["seccomp"]
     actions = [one for one in seccomp["actions"] if one != "SCMP_ACT_NOTIFY"]  # needs an agent; see below
