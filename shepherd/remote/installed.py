@@ -18,6 +18,7 @@ FILES = 100  # the first descriptor of the files that are given to a command
 # No import statement of the runtime stands here, or all of it would be sent with this file as what this file needs.
 # Commands with their files come over standard input, behind their length; where no other input is given, what follows
 # is that. Files are the reading ends of pipes: /dev/fd/100 and so on. The first command that fails is the last one.
+# What goes on when its reader is killed keeps what it says till the end: with its output refused it would end there.
 _PROGRAM = (
     """\
 import fcntl, marshal, os, sys
@@ -37,8 +38,14 @@ def give(number, content):
 commands, otherwise, stdin, apart, killed = marshal.loads(take(int.from_bytes(take(8), "big")))
 if stdin is not None:
     give(0, stdin)
+kept = []
 if apart:
     os.setsid()
+    for number in (1, 2):
+        reading, writing = os.pipe()
+        kept.append((os.dup(number), reading))
+        os.dup2(writing, number)
+        os.close(writing)
 sys.path.insert(0, sys.argv[1])
 main = __import__("shepherd.runtime.cli", None, None, ["main"]).main
 def run(words):
@@ -79,6 +86,12 @@ for words, files in commands:
         break
 if keeper:
     os.kill(keeper, 9)
+for place, reading in kept:
+    os.set_blocking(reading, False)
+    try:
+        os.write(place, os.read(reading, 65536))
+    except OSError:
+        pass  # nothing was said, or nobody is there
 os._exit(code)
 """
     % FILES

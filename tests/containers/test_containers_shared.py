@@ -115,7 +115,7 @@ def test_a_stack_with_a_broken_image_is_rolled_back_and_serves_on(site):
         failed = site.play([image("2", broken=True), STACK], host=ONE)
         result = failed.result("container_stack")
         assert "health check failed" in result["msg"]
-        assert {one.strip() for one in result["health"]} == {"1: 503"}
+        assert result["health"][-1].strip() == "1: 503"  # an earlier one may be refused: it did not listen yet
         assert "version 2 starts" in result["log"]
         load.until("1", more=4)
     assert load.failures == []
