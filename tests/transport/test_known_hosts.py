@@ -68,7 +68,7 @@ def test_hashed_names_as_ssh_keygen_writes_them(tmp_path):
     path = tmp_path / "known_hosts"
     path.write_text(f"web1,10.0.0.1 {encoded(b'1')}\n[web2]:2222 {encoded(b'2')}\n")
     keygen("-H", "-f", str(path))
-    assert "web" not in path.read_text()
+    assert all(line.startswith("|1|") for line in path.read_text().splitlines())  # "web" may be in a hash by chance
     known = known_hosts.load(str(path))
     for host, key in (("web1", b"1"), ("10.0.0.1", b"1"), ("[web2]:2222", b"2")):
         assert [entry.key for entry in about(known, host)] == [blob(key)]
