@@ -213,11 +213,9 @@ class Plan:
         ]
         if not causes or one["once"]:
             return []
-        if any(
-            need.get("network") and need["service"] in causes for need in one["needs"]
-        ):  # what it had is gone with that
-            return ["%s: replaced (%s is replaced)" % (each.name, ", ".join(causes)) for each in self.found(one)]
-        return ["%s: restarted (%s is replaced)" % (each.name, ", ".join(causes)) for each in self.found(one)]
+        shares = any(need.get("network") and need["service"] in causes for need in one["needs"])
+        done = "replaced" if shares else "restarted"  # the network that it had is gone with the other
+        return ["%s: %s (%s is replaced)" % (each.name, done, ", ".join(causes)) for each in self.found(one)]
 
 
 def _is_taken(port):

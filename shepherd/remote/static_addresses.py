@@ -9,35 +9,28 @@ def check(task, runtime, declared, count):
         task.fail("networks: the address %s can be one container's alone, and there are %d replicas" % (address, count))
     for key, text in sorted(said.items()):
         name, _dot, kind = key.rpartition(".")
+        if (":" in text) != (kind == "ipv6_address"):
+            task.fail("networks: %s: %s is no %s" % (name, text, kind))
         try:
             record = runtime.network(name)
-            problem = None if record is None else _problem(task, runtime, record, kind, text)
+            if record is None:
+                continue
+            runtime.part("network.joining").check_address(record, text)
+            owner = _owner(task, runtime, name, runtime.part("network.addresses").canonical(text))
         except runtime.part("errors").RuntimeFailure as error:
-            problem = error.message
-        if problem:
-            task.fail("networks: %s: %s" % (name, problem))
+            task.fail("networks: %s: %s" % (name, error.message))
+        if owner is not None:
+            task.fail("networks: %s: %s is container %s's" % (name, text, owner))
 
 
-def _problem(task, runtime, record, kind, text):
-    """What is wrong with an address in the network of that record; None: nothing."""
-    addresses, networks = runtime.part("network.addresses"), runtime.part("network.networks")
-    family, number = addresses.parse(text)
-    if (family == addresses.INET6) != (kind == "ipv6_address"):
-        return "%s is no %s" % (text, kind)
-    entry = networks.subnet(record, family)
-    if entry is None:
-        return "it has no addresses of %s" % ("IPv6" if kind == "ipv6_address" else "IPv4")
-    subnet, text = addresses.Subnet.parse(entry["subnet"]), addresses.canonical(text)
-    if (family, number) not in subnet or number - subnet.base not in subnet.usable():
-        return "%s is no address for a container in %s" % (text, entry["subnet"])
-    if text == entry["gateway"]:
-        return "%s is the gateway" % text
+def _owner(task, runtime, network, address):
+    """The name of another app's container that has the address; None: there is none."""
     records = runtime.part("network.records")
     for one in records.Records().containers():
-        shown = one["networks"].get(record["name"]) or {}
-        is_ours = _is_ours(one["name"], task.args["name"])
-        if not is_ours and text in (shown.get("address"), shown.get("address6")) and records.alive(one):
-            return "%s is container %s's" % (text, one["name"])
+        shown = one["networks"].get(network) or {}
+        has_it = address in (shown.get("address"), shown.get("address6"))
+        if has_it and not _is_ours(one["name"], task.args["name"]) and records.alive(one):
+            return one["name"]
     return None
 
 

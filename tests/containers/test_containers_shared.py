@@ -63,9 +63,9 @@ def test_addresses_owners_and_the_network_of_another(site, app):
     other = {"name": "other", "image": "app:1", "stop_timeout": 0}
     wrong = {
         "10.77.3.9 is container blog-way's": [{"name": "blog_front", "ipv4_address": "10.77.3.9"}],
-        "10.77.3.1 is the gateway": [{"name": "blog_front", "ipv4_address": "10.77.3.1"}],
-        "10.77.3.7 is no address for a container": [{"name": "blog_back", "ipv4_address": "10.77.3.7"}],
-        "has no addresses of IPv6": [{"name": "blog_back", "ipv6_address": "fd77::7"}],
+        "it is the gateway of blog_front": [{"name": "blog_front", "ipv4_address": "10.77.3.1"}],
+        "10.77.3.7 is no address of network blog_back": [{"name": "blog_back", "ipv4_address": "10.77.3.7"}],
+        "fd77::7 is no address of network blog_back": [{"name": "blog_back", "ipv6_address": "fd77::7"}],
         "can be one container's alone": [{"name": "blog_back", "ipv4_address": "10.77.4.7"}],
         "there is no container none": ["container:none"],
     }

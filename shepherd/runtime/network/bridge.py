@@ -159,9 +159,8 @@ def unplug(record, interface: str, addresses: list, netlink: Netlink) -> None:
         try:
             netlink.delete(link[0])
         except OSError as error:
-            if (
-                error.errno != errno.ENODEV
-            ):  # the kernel was quicker: it takes the container's namespace apart meanwhile
+            # else the kernel was quicker: it takes the container's namespace apart meanwhile
+            if error.errno != errno.ENODEV:
                 raise
     bridge = netlink.link(record["bridge"]) if record is not None else None
     if bridge is not None:

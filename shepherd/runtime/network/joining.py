@@ -74,13 +74,20 @@ def check(kept: records.Records, mode: Mode, name: str, options: dict) -> list:
 
 def _check_given(given, network):
     for text in (given[key] for key in ("ip", "ip6") if given.get(key)):
-        entry = networks.subnet(network, addresses.parse(text)[0])
-        if entry is None or addresses.parse(text) not in addresses.Subnet.parse(entry["subnet"]):
-            raise RuntimeFailure("%s is no address of network %s" % (text, network["name"]))
-        if addresses.canonical(text) == entry["gateway"]:
-            raise RuntimeFailure("%s is no address for a container: it is the gateway of %s" % (text, network["name"]))
+        check_address(network, text)
     for word in given.get("aliases") or []:
         names.check(word, "name")
+
+
+def check_address(network: dict, text: str) -> None:
+    """Raise RuntimeFailure where no container on that network can have the address."""
+    family, number = addresses.parse(text)
+    entry = networks.subnet(network, family)
+    subnet = None if entry is None else addresses.Subnet.parse(entry["subnet"])
+    if subnet is None or (family, number) not in subnet or number - subnet.base not in subnet.usable():
+        raise RuntimeFailure("%s is no address of network %s" % (text, network["name"]))
+    if addresses.canonical(text) == entry["gateway"]:
+        raise RuntimeFailure("%s is no address for a container: it is the gateway of %s" % (text, network["name"]))
 
 
 def given_for(options: dict, network: str, first: bool) -> dict:

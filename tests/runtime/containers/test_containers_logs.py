@@ -38,18 +38,17 @@ def test_nothing_is_lost_or_twice_at_any_step_of_a_rotation(
             assert followed == LINES[: len(followed)]
             assert len(followed) >= len(now)
 
-    def step(function: Any) -> Any:
-        def done(*words: Any) -> Any:
+    def looked_at(function: Any) -> Any:
+        def done(*words: Any) -> None:
             look()
-            result = function(*words)
+            function(*words)
             look()
-            return result
 
         return done
 
-    monkeypatch.setattr(log.Log, "_append", step_of_method(log.Log._append, look))
     with monkeypatch.context() as patched:
-        patched.setattr(log, "os", Stepping(step(os.rename)))
+        patched.setattr(os, "rename", looked_at(os.rename))
+        patched.setattr(log.Log, "_append", looked_at(log.Log._append))
         for line in LINES:
             written.write("stdout", line.encode())
     written.close()
@@ -57,24 +56,6 @@ def test_nothing_is_lost_or_twice_at_any_step_of_a_rotation(
     follower.close()
     assert followed == LINES
     assert len(list(tmp_path.iterdir())) > len(LINES) / 10  # many rotations
-
-
-class Stepping:
-    """The module os, with a rename that is looked at."""
-
-    def __init__(self, rename: Any) -> None:
-        self.rename = rename
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-
-def step_of_method(method: Any, look: Any) -> Any:
-    def done(self: Any, text: str) -> None:
-        method(self, text)
-        look()
-
-    return done
 
 
 def test_the_last_lines_come_from_as_many_files_as_they_are_in(tmp_path: Path) -> None:
