@@ -419,8 +419,14 @@ def alive(pid):
 async def spare_of(link, last):
     """The process that the helper forked ahead, once the `last` one is reaped."""
     pid = link.hello["pid"]
-    assert await soon(lambda: len(children(pid)) == 1 and children(pid) != [str(last)])
-    return int(children(pid)[0])
+    seen: list[str] = []
+
+    def is_alone() -> bool:
+        seen[:] = children(pid)  # one look: between two of them the last one is reaped
+        return len(seen) == 1 and seen != [str(last)]
+
+    assert await soon(is_alone)
+    return int(seen[0])
 
 
 @pytest.mark.parametrize("python", some_pythons())
