@@ -5,8 +5,9 @@ and what was built on the controller, `_image` is {"descriptor": as in an OCI in
 Where blobs are missing the answer is {"need": "blobs", "blobs": [[digest, offset], …]}: nothing has the image's name
 yet. The action runs the module again with `_parts`, a list of [digest, offset, length], and their content, one after
 the other, as upload, until the answer is the result. A blob that came in part is gone on with, in the next play too.
-For what the target builds, the upload is the folder as a tar, and `_build` are words of the command. With `_build_only`
-it builds for others: under a name of its own, and the answer is {"store": folder, "image": as `_image`}.
+For what the target builds, the upload is the folder as a tar, and `_build` are words of the command; `_build_files` are
+[option, beginning of its value, content]: options whose value ends with the path of a file of that content. With
+`_build_only` it builds for others: under a name of its own, and the answer is {"store": folder, "image": as `_image`}.
 For what the controller pulls, a target without that name answers {"need": "image", "platform": "linux/amd64"}.
 """
 
@@ -46,8 +47,15 @@ SPEC = {
             " built.",
         },
         "containerfile": {"type": "str", "help": "Another file of that folder to build by."},
+        "containerfile_content": {"type": "str", "help": "The text to build by, where the folder has no such file."},
         "build_target": {"type": "str", "help": "The stage of that file to build. Default: the last."},
         "build_args": {"type": "dict", "default": {}, "help": "Values for its `ARG`s. They can be seen in the image."},
+        "build_secrets": {
+            "type": "dict",
+            "no_log": True,
+            "help": "Texts for `RUN --mount=type=secret,id=NAME`, by name. They are not in the image.",
+        },
+        "build_labels": {"type": "dict", "default": {}, "help": "Labels for the image."},
         "build_network": {
             "type": "bool",
             "default": False,
@@ -96,10 +104,10 @@ SPEC = {
         },
     },
     "constraints": {
-        "mutually_exclusive": [["archive", "build", "pull"]],
+        "mutually_exclusive": [["archive", "build", "pull"], ["containerfile", "containerfile_content"]],
         "required_if": [["state", "present", ["archive", "build", "pull"], True]],
         "required_together": [["username", "password"]],
-        "required_by": {"build_on": ["build"]},
+        "required_by": {"build_on": ["build"], "containerfile_content": ["build"], "build_secrets": ["build"]},
     },
     "identity": ["name"],
     "absent": {"state": "absent"},
@@ -324,10 +332,18 @@ def _built(task, runtime, before):
 
 
 def _build(task, name):
+    import tempfile
+
     from shepherd.remote import process
 
-    words = [installed.LINK, "build", "-q", "-t", name] + task.args["_build"] + ["-"]
-    done = process.run(words, stdin=task.upload.read(), environment={"SOURCE_DATE_EPOCH": "1"})
+    words = [installed.LINK, "build", "-q", "-t", name] + task.args["_build"]
+    with tempfile.TemporaryDirectory(dir="/run") as folder:  # in memory, and root's alone
+        for option, beginning, content in task.args["_build_files"]:
+            path = os.path.join(folder, str(len(words)))
+            with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(content)
+            words += [option, beginning + path]
+        done = process.run(words + ["-"], stdin=task.upload.read(), environment={"SOURCE_DATE_EPOCH": "1"})
     if done.status:
         task.fail("could not build %s: %s" % (task.args["name"], (done.stderr or done.stdout).strip()[-4000:]))
 

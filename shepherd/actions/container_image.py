@@ -39,7 +39,7 @@ async def _of_folder(step: Step, args: dict[str, Any]) -> dict[str, Any]:
     folder = step.find("files", str(args["build"]))
     if (step.check and args["build_on"] is not None) or (args["build_on"] is None and not _building.is_possible()):
         context = None if step.check else (await in_thread(_building.packed, folder)).read()
-        return await _runtime.module(step, {**args, "_build": _building.words(args)}, upload=context)
+        return await _runtime.module(step, {**args, **_building.asked(args)}, upload=context)
     image = await _building.build(step, folder)
     return await send(step, {**args, "_image": image.told}, image)
 

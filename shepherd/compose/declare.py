@@ -12,8 +12,11 @@ from shepherd.compose.dependency import CONDITIONS
 from shepherd.compose.project import replicas
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shepherd.compose.mount import Mount
     from shepherd.compose.project import Project
+    from shepherd.compose.service import EnvFile
     from shepherd.compose.where import Where
     from shepherd.origin import Mapping
 
@@ -142,6 +145,7 @@ class _Service:
         options: dict[str, Any] = {name: service[name] for name in _SAME if name in service}
         options["name"] = base_name(self.project, self.name)
         options["labels"] = {
+            **self._read(service.get("label_file", ()), "label_file"),
             **{str(key): value or "" for key, value in service.get("labels", {}).items()},
             STACK: self.project.name,
             SERVICE: self.name,
@@ -211,26 +215,38 @@ class _Service:
             if policy == "build":
                 raise self.where("pull_policy").error("is build, and the service has no `build`")
             return name, policy
-        made = build.declared(said, name, self.project.variables, self.where("build"))
-        for other in self.stack.images:
-            if other["name"] == name and other != made:
-                raise self.where("build").error(f"another service builds {name} otherwise", "give each an `image`")
-        if made not in self.stack.images:
-            self.stack.images.append(made)
+        where = self.where("build")
+        secrets = {
+            key: _content(self.project, "secrets", one.source, self.where("build", one.origin))
+            for key, one in said.get("secrets", {}).items()
+        }
+        made = build.declared(said, name, self.project.variables, secrets, where)
+        for one in [made, *({**made, "name": tag} for tag in said.get("tags", ()))]:
+            for other in self.stack.images:
+                if other["name"] == one["name"] and other != one:
+                    raise where.error(f"another service builds {one['name']} otherwise", "give each an `image`")
+            if one not in self.stack.images:
+                self.stack.images.append(one)
         return name, "built"
 
     def _environment(self) -> dict[str, str]:
+        found: dict[str, str | None] = {**self._read(self.service.get("env_file", ()), "env_file")}
+        for name, value in self.service.get("environment", {}).items():
+            found[str(name)] = self.project.variables.get(name) if value is None else value
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _read(self, files: Iterable[EnvFile], part: str) -> dict[str, str]:
+        """What files of NAME=value say, the later ones on top."""
         found: dict[str, str | None] = {}
-        for file in self.service.get("env_file", ()):
+        for file in files:
             with self.faults:
                 if os.path.isfile(file.path):
                     found.update(environment.read(file.path, self.project.variables, file.raw))
                 elif file.required:
-                    raise self.where("env_file", file.origin).error(
-                        f"there is no file {file.path}", "`required: false` does without"
+                    raise self.where(part, file.origin).error(
+                        f"there is no file {file.path}",
+                        "`required: false` does without" if part == "env_file" else None,
                     )
-        for name, value in self.service.get("environment", {}).items():
-            found[str(name)] = self.project.variables.get(name) if value is None else value
         return {name: value for name, value in found.items() if value is not None}
 
     def _mounts(self) -> tuple[list[str], list[str]]:
@@ -297,13 +313,20 @@ class _Service:
             "memory": service.get("mem_limit", limits.get("memory")),
             "memory_swap": service.get("memswap_limit"),
             "reservation": service.get("mem_reservation", kept.get("memory")),
-            "cpus": service.get("cpus", limits.get("cpus")),
+            "cpus": service.get("cpus", _share(service) or limits.get("cpus")),
             "cpu_shares": service.get("cpu_shares"),
             "cpuset": service.get("cpuset"),
             "pids": service.get("pids_limit", limits.get("pids")),
         }
         return {name: str(value) if "memory" in name or name == "reservation" else value
                 for name, value in found.items() if value is not None}  # fmt: skip
+
+
+def _share(service: Mapping) -> float | None:
+    """The processors that `cpu_quota` comes to; what is said of a period alone is the kernel's own."""
+    if "cpu_quota" not in service:
+        return None
+    return float(service["cpu_quota"] / service.get("cpu_period", 100_000))
 
 
 def base_name(project: Project, service: str) -> str:

@@ -74,6 +74,8 @@ def linked(services: Table[str, Mapping]) -> dict[str, Mapping]:
                 needs[other] = Dependency(origin=getattr(other, "origin", None))
             if other in made and alias != other:
                 made[other]["aliases"] = [*made[other].get("aliases", []), alias]
+        for other in service.get("volumes_from", ()):
+            needs.setdefault(other, Dependency(origin=getattr(other, "origin", None)))
     return made
 
 

@@ -67,7 +67,8 @@ class Reading:
 
     def within(self, what: Any, where: Where) -> Reading:
         if what in self.path:
-            shown = " → ".join(str(one) for one in (*self.path[self.path.index(what) :], what))
+            circle = (*self.path[self.path.index(what) :], what)
+            shown = " → ".join(one if isinstance(one, str) else " and ".join(one) for one in circle)
             raise where.error(f"goes round in circles: {shown}")
         return Reading(self.warnings, (*self.path, what), self.known)
 

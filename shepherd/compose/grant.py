@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import mount, shape
@@ -63,6 +63,16 @@ def configs(value: Any, where: Where) -> Mapping:
 def secrets(value: Any, where: Where) -> Mapping:
     """target → Grant"""
     return _read("secret", value, where)
+
+
+def build_secrets(value: Any, where: Where) -> Mapping:
+    """id → Grant, for the steps of a build: each says itself where it sees one, as whose, and with which mode."""
+    made = secrets(value, where)
+    for one in made.values():
+        if (one.mode, one.uid, one.gid) != ("444", None, None):
+            place = replace(where, origin=one.origin)
+            raise place.error("`mode`, `uid` and `gid` are the step's to say", "RUN --mount=type=secret,mode=…")
+    return made
 
 
 def _read(kind: str, value: Any, where: Where) -> Mapping:

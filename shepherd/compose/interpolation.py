@@ -1,7 +1,8 @@
 """Variables in the values of a Compose file.
 
 $A, ${A}, ${A:-default}, ${A-default}, ${A:?message}, ${A?message}, ${A:+value}, ${A+value}, nested; $$ is a dollar.
-With the colon an empty variable counts as none. (compose-spec, 12-interpolation.md)
+With the colon an empty variable counts as none. (compose-spec, 12-interpolation.md) A $ that neither a name nor a brace
+follows, as in $(date), stays as it is, which is what Compose does.
 """
 
 from __future__ import annotations
@@ -59,12 +60,12 @@ class _Text:
             self.at += 2
             return self._braced(live)
         self.at += 1
-        return self._plain(self._name(), live)
+        return self._plain(self._name(), live) if _NAME.match(rest) else "$"
 
     def _name(self) -> str:
         found = _NAME.match(self.text, self.at)
         if found is None:
-            raise WrongError("a $ that no name of a variable follows")
+            raise WrongError("a ${ that no name of a variable follows")
         self.at = found.end()
         return found[0]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shepherd.compose import dependency, document, environment
+from shepherd.compose import dependency, document, environment, volumes_from
 from shepherd.compose.where import Faults, Where
 from shepherd.errors import nearest
 from shepherd.origin import Mapping, Origin, origin_of
@@ -78,6 +78,7 @@ def load(
     project = Project(name, folder, known, active, **rest, top=top)
     with project.faults:
         project.services = {key: active[key] for key in dependency.ordered(active, everything, top)}
+        volumes_from.share(project)
     for key, value in active.items():
         _check(project, key, value)
     _check_ports(project)
@@ -101,6 +102,8 @@ def _check(project: Project, name: str, service: Mapping) -> None:
     for part in ("configs", "secrets"):
         for one in service.get(part, {}).values():
             _known(project, name, part, one.source, one.origin)
+    for one in service.get("build", {}).get("secrets", {}).values():
+        _known(project, name, "secrets", one.source, one.origin)
     for check in (_check_networks, _check_number):
         with project.faults:
             check(project, name, service)

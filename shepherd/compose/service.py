@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shepherd.compose import attachment, dependency, deploy, grant, health, mount, port, shape
 from shepherd.compose.build import build
+from shepherd.compose.volumes_from import volumes_from
 from shepherd.origin import Mapping
 
 if TYPE_CHECKING:
@@ -60,6 +61,24 @@ def _extends(value: Any, where: Where) -> Extends:
         raise where.error("should say which `service`")
     path = os.path.abspath(os.path.join(where.folder, found["file"])) if "file" in found else None
     return Extends(found["service"], path, where.origin)
+
+
+def _label_files(value: Any, where: Where) -> list[EnvFile]:
+    """Files of NAME=value, each of which has to be there."""
+    found = []
+    for position, one in enumerate(shape.strings(value, where)):
+        place = where.into(position, value[position] if isinstance(value, list) else value)
+        found.append(EnvFile(os.path.abspath(os.path.join(place.folder, one)), origin=place.origin))
+    return found
+
+
+def _microseconds(value: Any, where: Where) -> int:
+    """Of a number, which counts them, or a time such as 50ms."""
+    written = str(value)
+    found = int(written) if written.isdecimal() else round(shape.seconds(value, where) * 1_000_000)
+    if not found:
+        raise where.error("should be more than nothing")
+    return found
 
 
 def _restart(value: Any, where: Where) -> str:
@@ -137,6 +156,8 @@ FIELDS: dict[str, shape.Reader] = {
     "command": shape.words,
     "configs": grant.configs,
     "container_name": shape.maybe(shape.word),
+    "cpu_period": _microseconds,
+    "cpu_quota": _microseconds,
     "cpu_shares": shape.count,
     "cpus": shape.number,
     "cpuset": shape.maybe(shape.word),
@@ -159,6 +180,7 @@ FIELDS: dict[str, shape.Reader] = {
     "image": shape.maybe(shape.word),
     "init": shape.flag,
     "ipc": shape.choice("private", "shareable", "host"),
+    "label_file": _label_files,
     "labels": shape.pairs,
     "links": dependency.links,
     "logging": _LOGGING,
@@ -191,6 +213,7 @@ FIELDS: dict[str, shape.Reader] = {
     "user": shape.maybe(shape.word),
     "uts": shape.choice("host"),
     "volumes": mount.mounts,
+    "volumes_from": volumes_from,
     "working_dir": shape.maybe(shape.word),
     # about the terminal of `docker compose` alone
     "attach": shape.meaningless("nothing is attached to"),
@@ -202,15 +225,13 @@ FIELDS: dict[str, shape.Reader] = {
     "cgroup": shape.only("private", "a container has a cgroup namespace of its own"),
     "userns_mode": shape.unsupported(),
     "external_links": shape.unsupported("put both on an external network"),
-    "volumes_from": shape.unsupported("name the volumes of both"),
     "oom_kill_disable": shape.unsupported("a container that cannot be ended is no help"),
     **{
         name: shape.unsupported()
         for name in (
-            "annotations", "blkio_config", "cgroup_parent", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota",
-            "cpu_rt_period", "cpu_rt_runtime", "device_cgroup_rules", "gpus", "label_file",
-            "mac_address", "mem_swappiness", "models", "post_start", "pre_stop", "provider", "storage_opt",
-            "use_api_socket",
+            "annotations", "blkio_config", "cgroup_parent", "cpu_count", "cpu_percent", "cpu_rt_period",
+            "cpu_rt_runtime", "device_cgroup_rules", "gpus", "mac_address", "mem_swappiness", "models", "post_start",
+            "pre_stop", "provider", "storage_opt", "use_api_socket",
         )
     },
 }  # fmt: skip

@@ -69,26 +69,46 @@ def test_a_build_that_fails_shows_what_it_said_and_changes_nothing(site, folder)
     assert word(site) == "first\n"
 
 
-def test_where_the_controller_cannot_build_the_target_does(site, folder):
+def by_the_target(site: Any, tasks: list[dict[str, Any]], *words: str) -> tuple[dict[str, Any], str]:
+    """The result of a task that a controller plays which cannot build, and all that it says."""
     (site.folder / "sitecustomize.py").write_text(
         "from shepherd.actions import _building\n_building.is_possible = lambda: False\n"
     )
-    environment = {**site.environment, "PYTHONPATH": str(site.folder)}
-    digests = []
-    for _play in range(2):
-        done = subprocess.run(
-            site.command(built(), "-l", ONE, "--output", "json"),
-            cwd=site.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        results = [json.loads(line) for line in done.stdout.splitlines()]
-        digests += [event["result"] for event in results if event["event"] == "HostResult"]
-    assert [one["changed"] for one in digests] == [True, False]
-    assert digests[0]["digest"] == digests[1]["digest"]
+    done = subprocess.run(
+        site.command(tasks, "-l", ONE, "--output", "json", *words),
+        cwd=site.folder,
+        env={**site.environment, "PYTHONPATH": str(site.folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return next(one["result"] for one in events if one["event"] == "HostResult"), done.stdout + done.stderr
+
+
+def test_where_the_controller_cannot_build_the_target_does(site, folder):
+    first, again = (by_the_target(site, built())[0] for _play in range(2))
+    assert [first["changed"], again["changed"]] == [True, False]
+    assert first["digest"] == again["digest"]
     assert word(site) == "first\n"
+
+
+def test_a_text_to_build_by_and_secrets_that_are_nowhere(site, folder):
+    (folder / "Containerfile").unlink()
+    text = FILE.replace(
+        "RUN echo $WORD > /word",
+        "RUN --mount=type=secret,id=token busybox cut -c 1-3 /run/secrets/token > /word",
+    )
+    tasks = built(containerfile_content=text, build_secrets={"token": "abcTOPSECRET"}, build_labels={"team": "blue"})
+    here = site.good(tasks, "-vvv", host=ONE)
+    assert word(site) == "abc\n"
+    labels = json.loads(site.runtime("image", "inspect", "app:1"))[0]["Config"]["Labels"]
+    assert labels["team"] == "blue"
+    there, said = by_the_target(site, tasks, "-vvv")
+    assert there["changed"] is False  # the same image
+    assert "TOPSECRET" not in here.text + said
+    found = site.host.exec(["grep", "-rl", "TOPSECRET", "/var/lib/shepherd", "/run", "/tmp", "/root"], check=False)
+    assert found.stdout == ""
 
 
 def test_a_target_pulls_and_the_password_is_nowhere(site, registry):

@@ -37,10 +37,10 @@ class Context:
         self.tree = Tree(self.root, "the context", self._ignore())
 
     def _find(self, place, file):
-        """The Containerfile: at a path of ours, or, without one, in the context."""
-        if file is not None and place != "-":
+        """The Containerfile: at a path of ours, or, without one, in the context. A relative one of a tar is in that."""
+        if file is not None and (place != "-" or os.path.isabs(file)):
             path = file
-            if not os.path.exists(path) and os.path.exists(os.path.join(place, file)):
+            if place != "-" and not os.path.exists(path) and os.path.exists(os.path.join(place, file)):
                 path = os.path.join(place, file)
             try:
                 with open(path, "rb") as opened:
