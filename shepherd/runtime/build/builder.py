@@ -8,7 +8,8 @@ from shepherd.runtime.build.chain import Chain
 from shepherd.runtime.build.problems import Wrong
 from shepherd.runtime.build.progress import Progress
 from shepherd.runtime.build.sources import Tree
-from shepherd.runtime.build.workspace import Workspace, prefix, sweep
+from shepherd.runtime.build.staging import prefix, sweep
+from shepherd.runtime.build.workspace import Workspace
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import documents, reference, trees
 from shepherd.runtime.images import image as images

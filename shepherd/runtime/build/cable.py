@@ -7,8 +7,9 @@ connection is nobody's and is taken away with whatever is connected next.
 import os
 import signal
 
+from shepherd.runtime.build import staging
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.images import files, trees
+from shepherd.runtime.images import trees
 from shepherd.runtime.linux import syscalls
 from shepherd.runtime.network import attach
 
@@ -17,7 +18,7 @@ _SHOWN = ("/etc/hosts", "/etc/resolv.conf")
 
 
 class Cable:
-    """To the network of this name. `name` is a folder's that `workspace.sweep` knows, and does not exist yet.
+    """To the network of this name. `name` is a folder's that `staging.sweep` knows, and does not exist yet.
 
     As a context: `namespace` is a descriptor of the network namespace, `mounts` a part of config.json's table.
     """
@@ -32,10 +33,7 @@ class Cable:
         self.mounts = []
 
     def __enter__(self):
-        with self._store.lock(shared=True):  # so that no collection finds it between its making and its lock
-            os.mkdir(self._folder, 0o700)
-            self._lock = trees.open_folder(self._folder)
-            files.try_lock(self._lock)
+        self._lock = staging.make(self._store, self._folder)
         try:
             planned = attach.plan(self._name, self._name, self._options, self._folder)
             self.mounts = [one for one in planned["mounts"] if one["destination"] in _SHOWN]

@@ -1,15 +1,15 @@
 """Where a build's steps happen: a folder of the store's staging, roots mounted there, and nothing left of it.
 
-All of it is in the mount namespace of the build's process (worker.py). A folder that a killed build left is rubbish to
-the next collection, since nobody holds its lock.
+All of it is in the mount namespace of the build's process (worker.py).
 """
 
 import hashlib
 import os
 import time
 
+from shepherd.runtime.build import staging
 from shepherd.runtime.build.chain import Chain
-from shepherd.runtime.images import compression, diff, files, layers, rootfs, trees
+from shepherd.runtime.images import compression, diff, layers, rootfs, trees
 from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.manifest import OCI_LAYER, Descriptor
 from shepherd.runtime.linux import syscalls
@@ -24,7 +24,7 @@ class Workspace:
         self.store = store
         self.lease = lease
         self.epoch = epoch
-        self.name = prefix(store) + os.urandom(8).hex()
+        self.name = staging.prefix(store) + os.urandom(8).hex()
         self.path = store.path("staging", self.name)
         self._holder = -1
         self._count = 0
@@ -32,10 +32,7 @@ class Workspace:
         self._opened = []
 
     def __enter__(self):
-        with self.store.lock(shared=True):  # so that no collection finds it between its making and its lock
-            os.mkdir(self.path, 0o700)
-            self._holder = trees.open_folder(self.path)
-            files.try_lock(self._holder)
+        self._holder = staging.make(self.store, self.path)
         return self
 
     def __exit__(self, *_):
@@ -95,37 +92,6 @@ def _mounted_below(path) -> list:
             if point.startswith(start):
                 found.append(os.fsdecode(point))
     return found
-
-
-def prefix(store) -> str:
-    """What the names of this store's builds begin with."""
-    return "build-%s-" % hashlib.sha256(os.fsencode(store.root)).hexdigest()[:8]
-
-
-def sweep(store) -> list:
-    """Take away the folders of builds that were killed; the names of those that live."""
-    living, dead = [], []
-    with store.lock():  # so that none is found between its making and its lock
-        for name in os.listdir(store.path("staging")):
-            if not name.startswith("build-"):
-                continue
-            try:
-                holder = trees.open_folder(store.path("staging", name))
-            except FileNotFoundError:
-                continue  # a build that ended
-            if files.try_lock(holder):
-                dead.append((name, holder))
-            else:
-                os.close(holder)
-                living.append(name)
-    for name, holder in dead:
-        try:
-            trees.remove(store.path("staging", name))
-        except FileNotFoundError:
-            pass  # it was ending
-        finally:
-            os.close(holder)
-    return living
 
 
 class Change:

@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from shepherd.runtime.build import workspace
+from shepherd.runtime.build import staging
 from shepherd.runtime.images import image, layers, manifest
 from shepherd.runtime.images.store import Store
 from shepherd.runtime.linux import cgroups
@@ -212,6 +212,6 @@ class Builds:
 
     def groups(self) -> list[str]:
         """Control groups that are left of this store's builds."""
-        start = workspace.prefix(Store(str(self.root)))
+        start = staging.prefix(Store(str(self.root)))
         tops = [Path(target, cgroups.TOP) for target, _kind, _names in cgroups.hierarchies()]
         return [str(one) for top in tops for one in top.glob(f"{start}*")]
