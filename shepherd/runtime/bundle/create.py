@@ -325,7 +325,7 @@ class _Creation:
             self.group.remove()
         if self.container is not None:
             if self.hooked:
-                hooks.run_last(self.config, document.dumps(dict(self.container.public(), status="stopped")))
+                hooks.run_all(self.config, "poststop", document.dumps(dict(self.container.public(), status="stopped")))
             self.container.remove()
             self.container.release()
         elif self.claim is not None:

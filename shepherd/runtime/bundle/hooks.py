@@ -21,11 +21,14 @@ def run(config: dict, name: str, state: str) -> None:
         _run(hook, "/hooks/%s/%d" % (name, number), state)
 
 
-def run_last(config: dict, state: str) -> None:
-    """Run all poststop hooks, whether they fail or not: what goes wrong with one is told on standard error."""
-    for number, hook in enumerate((config.get("hooks") or {}).get("poststop") or []):
+def run_all(config: dict, name: str, state: str) -> None:
+    """Run all hooks of that name, whether they fail or not: what goes wrong with one is told on standard error.
+
+    So poststart and poststop hooks. (Later versions than 1.2 make an error of a poststart hook that fails.)
+    """
+    for number, hook in enumerate((config.get("hooks") or {}).get(name) or []):
         try:
-            _run(hook, "/hooks/poststop/%d" % number, state)
+            _run(hook, "/hooks/%s/%d" % (name, number), state)
         except RuntimeFailure as error:
             sys.stderr.write("shepherd-runtime: %s\n" % error.message)
 

@@ -25,15 +25,10 @@ def start(root: str, name: str) -> None:
 
 
 def after_start(container) -> None:
-    """The poststart hooks. Where one fails the container goes, as where a startContainer hook does."""
+    """The poststart hooks."""
     config = container.record["config"]
-    if not (config.get("hooks") or {}).get("poststart"):
-        return
-    try:
-        hooks.run(config, "poststart", document.dumps(container.public()))
-    except RuntimeFailure:
-        remove(container)
-        raise
+    if (config.get("hooks") or {}).get("poststart"):
+        hooks.run_all(config, "poststart", document.dumps(container.public()))
 
 
 def kill(root: str, name: str, number: int, everything: bool = False) -> None:
@@ -79,7 +74,7 @@ def remove(container) -> None:
             if not container.wait():
                 raise RuntimeFailure("process %d of container %s does not end" % (record["pid"], container.name))
     group.remove()
-    hooks.run_last(record["config"], document.dumps(dict(container.public(), status="stopped")))
+    hooks.run_all(record["config"], "poststop", document.dumps(dict(container.public(), status="stopped")))
     container.remove()
 
 

@@ -81,8 +81,8 @@ def test_a_hook_that_fails_ends_it(bundle, name):
     assert bundle.traces() == []
 
 
-@pytest.mark.parametrize("name", ["startContainer", "poststart"])
-def test_a_hook_that_fails_at_start_ends_the_container_and_takes_it_away(bundle, name):
+def test_a_hook_that_fails_at_start_ends_the_container_and_takes_it_away(bundle):
+    name = "startContainer"
     bundle.config["hooks"] = {name: [record(bundle, name, "exit 3")], "poststop": [record(bundle, "poststop")]}
     bundle.process["args"] = ["sleep", "1000"]
     bundle.create()
@@ -92,6 +92,24 @@ def test_a_hook_that_fails_at_start_ends_the_container_and_takes_it_away(bundle,
     assert entries(bundle)[1][5]["status"] == "stopped"
     assert "does not exist" in bundle.call("delete", "c").stderr
     assert bundle.traces() == []
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["create and start", "run"])
+def test_a_failed_poststart_hook_is_told_and_the_others_run(bundle, apart):
+    bundle.config["hooks"] = {
+        "poststart": [record(bundle, "poststart", f"echo >> {bundle.rootfs}/tmp/told; exit 3")] * 2
+    }
+    bundle.process["args"] = ["sh", "-c", 'until [ "$(cat /tmp/told | wc -l)" = 2 ]; do sleep 0.01; done; exit 7']
+    if apart:
+        bundle.create()
+        done = bundle.call("start", "c")
+        bundle.wait_for("stopped")
+    else:
+        bundle.write()
+        done = bundle.call("run", "--bundle", str(bundle.folder), "c")
+    assert done.returncode == (0 if apart else 7)
+    assert all(f"/hooks/poststart/{number}" in done.stderr for number in (0, 1))
+    assert [one[5]["status"] for one in entries(bundle)] == ["running", "running"]
 
 
 def test_a_failed_poststop_hook_is_told_and_the_others_run(bundle):
