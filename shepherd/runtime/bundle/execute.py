@@ -136,7 +136,7 @@ def _open_namespaces(container):
         for descriptor in opened.values():
             os.close(descriptor)
         if isinstance(error, FileNotFoundError):
-            raise RuntimeFailure("container %s is not running" % container.name) from None
+            raise RuntimeFailure("%s: container not running" % container.name) from None
         raise
     return opened
 

@@ -80,7 +80,7 @@ def _wait_relaying(pid, send, master):
     from shepherd.runtime.bundle import terminal
 
     os.set_blocking(master, True)
-    with terminal.Relay(master) as relay:
+    with terminal.Relay(master, plain=True) as relay:
 
         def handle(number, _frame):
             if number == signal.SIGWINCH:

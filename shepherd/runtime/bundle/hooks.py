@@ -15,9 +15,14 @@ import time
 from shepherd.runtime.errors import RuntimeFailure
 
 
-def run(config: dict, name: str, state: str) -> None:
-    """Run all hooks of that name in their order. Raises RuntimeFailure at the first that fails."""
+def run(config: dict, name: str, state: str, variables=None) -> None:
+    """Run all hooks of that name in their order. Raises RuntimeFailure at the first that fails.
+
+    `variables` ("NAME=value") are for those that say none themselves.
+    """
     for number, hook in enumerate((config.get("hooks") or {}).get(name) or []):
+        if variables and hook.get("env") is None:
+            hook = dict(hook, env=variables)
         _run(hook, "/hooks/%s/%d" % (name, number), state)
 
 

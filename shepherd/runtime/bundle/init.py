@@ -96,7 +96,8 @@ class Init:
         """Those in the container's namespaces, which are given the pid that this process has there."""
         if (self.config.get("hooks") or {}).get(name):
             seen = dict(document.loads(self.state, "state"), status=status, pid=os.getpid())
-            hooks.run(self.config, name, document.dumps(seen))
+            variables = self.config["process"].get("env") if name == "startContainer" else None
+            hooks.run(self.config, name, document.dumps(seen), variables)
 
     def _awaited(self, word, doors=None):
         data = self.ends.hear(doors)

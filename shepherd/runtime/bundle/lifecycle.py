@@ -1,5 +1,7 @@
 """What happens to a container after `create` (runtime.md, "Operations"): start, kill, delete, pause, resume, update."""
 
+from _signal import SIGKILL  # signal itself costs an import of enum
+
 from shepherd.runtime.bundle import create, document, groups, hooks, schema, state
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -32,13 +34,19 @@ def after_start(container) -> None:
 
 
 def kill(root: str, name: str, number: int, everything: bool = False) -> None:
-    """Signal a container's first process, or all of its processes."""
+    """Signal a container's first process, or all of its processes.
+
+    SIGKILL is for all of one without a process namespace of its own, whether the first is there or not: nobody else
+    ends the others.
+    """
     container = state.find(root, name)
-    if everything:
-        groups.of(container.record).kill(number)
+    kinds = [one["type"] for one in container.record["config"]["linux"].get("namespaces") or [] if not one.get("path")]
+    group = groups.of(container.record)
+    if everything or (number == SIGKILL and "pid" not in kinds and group.processes()):
+        group.kill(number)
         return
     if container.status() == "stopped":
-        raise RuntimeFailure("container %s is not running" % name)
+        raise RuntimeFailure("%s: container not running" % name)
     container.send(number)
 
 

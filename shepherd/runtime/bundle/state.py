@@ -114,9 +114,10 @@ class Container:
         """The state as runtime.md has it, "State"."""
         record = self.record
         status = self.status()
-        shown = {"ociVersion": record["ociVersion"], "id": self.name, "status": status, "bundle": record["bundle"]}
+        shown = {"ociVersion": record["ociVersion"], "id": self.name}
         if record.get("pid") and status != "stopped":
             shown["pid"] = record["pid"]
+        shown.update(status=status, bundle=record["bundle"])
         if record["config"].get("annotations"):
             shown["annotations"] = record["config"]["annotations"]
         return shown
@@ -124,7 +125,7 @@ class Container:
     def send(self, number: int) -> None:
         """Signal its first process. Raises RuntimeFailure where that has ended."""
         if not signal_process(self.record, number):
-            raise RuntimeFailure("container %s is not running" % self.name)
+            raise RuntimeFailure("%s: container not running" % self.name)
 
     def wait(self, timeout: float = 10.0) -> bool:
         """Whether its first process has ended, waiting for it so many seconds."""

@@ -85,24 +85,39 @@ def receive(connection) -> int:
 
 
 class Relay:
-    """A person's terminal and the container's, connected until the container's has no more to say."""
+    """A person's terminal and the container's, connected until the container's has no more to say.
 
-    def __init__(self, master: int):
+    `plain`: it is the person's that makes \\r\\n of \\n, so that what goes into a file or a pipe has none.
+    """
+
+    def __init__(self, master: int, plain: bool = False):
         import termios
 
         self.master = master
+        self._plain = plain
         self._termios = termios
         self._before = termios.tcgetattr(0) if os.isatty(0) else None
         self._open = True  # our standard input
         self.moved = False  # whether the last turn found something
 
     def __enter__(self):
+        termios = self._termios
+        if self._plain:
+            self._change(self.master, 0, termios.ONLCR)
         if self._before is not None:
             import tty
 
-            tty.setraw(0, self._termios.TCSANOW)
+            tty.setraw(0, termios.TCSANOW)
+            if self._plain:
+                self._change(0, termios.OPOST | termios.ONLCR, 0)
             self.resize()
         return self
+
+    def _change(self, descriptor, more, less):
+        """The terminal's modes of output."""
+        modes = self._termios.tcgetattr(descriptor)
+        modes[1] = modes[1] & ~less | more
+        self._termios.tcsetattr(descriptor, self._termios.TCSANOW, modes)
 
     def __exit__(self, *exception):
         if self._before is not None:

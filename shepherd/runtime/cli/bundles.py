@@ -25,6 +25,7 @@ _ONLY = {
     "pause": (),
 }
 _ONLY["run"] = (*_ONLY["create"], "--keep", "--no-subreaper")
+_SAME = ("-d", "--detach")
 _VALUED = {
     "exec": "--process -p --console-socket --pid-file --cap -c --cwd --env -e --user -u --additional-gids -g "
     "--apparmor --process-label --preserve-fds --workdir -w --env-file --detach-keys",
@@ -60,7 +61,7 @@ def are_meant(words: list, ours: tuple) -> bool:
     if foreign:
         return True
     if verb in ("create", "run"):
-        return _begins_with(rest, _ONLY["run"])
+        return _has_early(rest)
     named = _first_argument(rest, _VALUED.get(verb, "").split())
     before = rest[: rest.index(named)] if named is not None else rest
     if any(word.partition("=")[0] in _ONLY[verb] for word in before):
@@ -68,9 +69,12 @@ def are_meant(words: list, ours: tuple) -> bool:
     return named is not None and not _is_ours(named, root, state) and _is_bundle(named, root, state)
 
 
-def _begins_with(words, known):
-    """Whether an option of bundles is among the first words, before the first that could be anything else."""
-    return bool(words) and words[0].partition("=")[0] in known
+def _has_early(words):
+    """Whether an option of bundles comes first, or after others that mean the same to both and take no value."""
+    for word in words:
+        if word not in _SAME:
+            return word.partition("=")[0] in _ONLY["run"]
+    return False
 
 
 def _first_argument(words, valued):

@@ -124,6 +124,15 @@ def test_a_failed_poststop_hook_is_told_and_the_others_run(bundle):
     assert bundle.traces() == []
 
 
+def test_a_hook_in_the_container_has_its_variables_where_it_says_none(bundle):
+    hook = record(bundle, "startContainer", 'echo "$MINE" >> /log')
+    del hook["env"]
+    bundle.config["hooks"] = {"startContainer": [hook]}
+    bundle.process["env"] = ["PATH=/bin", "MINE=of the container"]
+    assert bundle.shell("true").returncode == 0
+    assert (bundle.folder / "log").read_text().splitlines()[-1] == "of the container"
+
+
 def test_a_hook_that_takes_too_long(bundle):
     bundle.config["hooks"] = {"createRuntime": [dict(record(bundle, "createRuntime", "exec sleep 1000"), timeout=1)]}
     assert "did not end in 1 s" in bundle.refusal()

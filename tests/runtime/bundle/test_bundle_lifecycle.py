@@ -63,11 +63,13 @@ def test_what_a_state_does_not_allow(bundle):
     assert "created" in bundle.call("delete", "c").stderr
     assert "is not paused" in bundle.call("resume", "c").stderr
     bundle.do("start", "c")
+    bundle.do("kill", "c", "0")
     assert "cannot be started: it is running" in bundle.call("start", "c").stderr
     bundle.do("kill", "c", "9")
     bundle.wait_for("stopped")
     assert "cannot be started: it is stopped" in bundle.call("start", "c").stderr
-    assert "is not running" in bundle.call("kill", "c").stderr
+    for words in (["kill", "c"], ["kill", "c", "0"]):
+        assert "container not running" in bundle.call(*words).stderr  # by which containerd knows it
     assert "stopped" in bundle.call("exec", "c", "true").stderr
     assert "stopped" in bundle.call("pause", "c").stderr
 
@@ -150,6 +152,12 @@ def test_pause_resume_ps_events_list(bundle):
     pids = json.loads(bundle.do("ps", "--format", "json", "c"))
     assert bundle.state()["pid"] in pids
     assert "trap" in bundle.do("ps", "c")
+    head, *lines = bundle.do("ps", "c", "-e", "-o", "args,pid").splitlines()
+    assert head.split() == ["COMMAND", "PID"]
+    shown = {int(line.split()[-1]) for line in lines}
+    assert bundle.state()["pid"] in shown
+    assert not shown & {1, os.getpid()}
+    assert "no PID" in bundle.call("ps", "c", "-o", "args").stderr
     found = json.loads(bundle.do("events", "--stats", "c"))
     assert (found["type"], found["id"]) == ("stats", "c")
     assert bundle.do("list", "-q") == "c\n"
@@ -174,15 +182,32 @@ def test_update(bundle):
 
 
 def test_processes_without_a_namespace_of_their_own_end_too(bundle):
+    several(bundle, "wait")
+    bundle.do("delete", "--force", "c")
+    assert bundle.traces() == []
+
+
+def several(bundle, last):
+    """Three processes of the machine's namespace, of which the first goes on with `last`."""
     bundle.without("pid")
-    bundle.process["args"] = ["sh", "-c", "sleep 1000 & sleep 1000 & wait"]
+    bundle.process["args"] = ["sh", "-c", f"sleep 1000 & sleep 1000 & {last}"]
     bundle.create()
     bundle.do("start", "c")
     deadline = time.monotonic() + seconds(30)
-    while len(bundle.processes()) < 3:
+    while len(bundle.processes()) < 2 + (last == "wait"):
         assert time.monotonic() < deadline
-    bundle.do("delete", "--force", "c")
-    assert bundle.traces() == []
+
+
+@pytest.mark.parametrize("last", ["wait", "exit"])
+def test_sigkill_is_for_all_where_nobody_else_ends_them(bundle, last):
+    several(bundle, last)
+    if last == "exit":
+        bundle.wait_for("stopped")
+    bundle.do("kill", "c", "KILL")
+    deadline = time.monotonic() + seconds(30)
+    while bundle.processes():
+        assert time.monotonic() < deadline
+    assert "container not running" in bundle.call("kill", "c", "KILL").stderr
 
 
 # many at once

@@ -18,6 +18,9 @@ from shepherd.runtime.cli.bundles import are_meant
     [
         ("create --bundle /b ID", True),
         ("create --bundle=/b ID", True),
+        ("run -d --bundle /b ID", True),
+        ("run -d -b /b ID", True),
+        ("run -d image --bundle", False),
         ("create -b /b ID", True),
         ("create --pid-file /p --bundle /b ID", True),
         ("create --name x image:1", False),

@@ -75,7 +75,7 @@ def _fail(chosen, message, hint):
         sys.stderr.write("  %s\n" % hint)
     if chosen is not None and chosen.log:
         write_log(chosen, message)
-    return 1
+    return 255 if chosen is not None and chosen.rest[:1] == ["exec"] else 1  # a command's own codes are others
 
 
 def write_log(chosen, message: str) -> None:
