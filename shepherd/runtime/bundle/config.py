@@ -90,8 +90,10 @@ def check(config: dict) -> None:
 
 
 def check_process(process: dict, pointer: str = "") -> None:
-    """The same for a process object, which `exec` reads alone."""
+    """The same for a process object, which `exec` reads alone. Where it says no user, that is root."""
     schema.check(process, schema.PROCESS, pointer)
+    if process.get("user") is None:
+        process["user"] = {"uid": 0, "gid": 0}
     if not process["args"] or not process["args"][0]:
         raise RuntimeFailure("%s/args: should name a program" % pointer)
     for number, one in enumerate(process.get("env") or []):

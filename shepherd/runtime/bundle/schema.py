@@ -42,7 +42,7 @@ PROCESS = {
     "cwd!": "path",
     "env": ["string"],
     "args!": ["string"],
-    "user!": {"uid!": "id", "gid!": "id", "umask": "uint32", "additionalGids": ["id"], "username": "string"},
+    "user": {"uid!": "id", "gid!": "id", "umask": "uint32", "additionalGids": ["id"], "username": "string"},
     "capabilities": {
         "bounding": ["string"],
         "effective": ["string"],

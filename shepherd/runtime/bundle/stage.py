@@ -130,8 +130,14 @@ def open_namespaces(wanted: dict) -> dict:
     return opened
 
 
+_OFFSETS = "/proc/self/timens_offsets"  # time_namespaces(7)
+
+
 def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
     """Enter namespaces, new ones and those of open descriptors."""
+    if "time" in new and not os.path.exists("/proc/self/ns/time"):  # it would say "invalid argument"
+        raise RuntimeFailure("/linux/namespaces: this kernel has no time namespaces (Linux 5.6 can have them)")
+    clocks = os.open(_OFFSETS, os.O_WRONLY | os.O_CLOEXEC) if offsets else -1
     if "user" in joined:
         syscalls.setns(joined["user"], syscalls.CLONE_NEWUSER)
         _become_root()
@@ -143,8 +149,6 @@ def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
         _become_root()
     flags = 0
     for kind in new:
-        if kind == "time" and not os.path.exists("/proc/self/ns/time"):  # it says "invalid argument"
-            raise RuntimeFailure("/linux/namespaces: this kernel has no time namespaces (Linux 5.6 can have them)")
         flags |= KINDS[kind] if kind != "user" else 0
     for kind in KINDS:
         if kind in joined and kind != "user":
@@ -154,9 +158,15 @@ def enter(new: set, joined: dict, ends: Channel, offsets=None) -> None:
     if flags:
         syscalls.unshare(flags)
     if offsets:
-        with open("/proc/self/timens_offsets", "w") as file:  # time_namespaces(7)
-            for clock, offset in offsets.items():
-                file.write("%s %d %d\n" % (clock, offset.get("secs") or 0, offset.get("nanosecs") or 0))
+        try:
+            again = os.open(_OFFSETS, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(again, clocks, inheritable=False)
+            os.close(again)
+        except PermissionError:
+            pass  # in a user namespace of another user's it is not ours any more: it was opened while it was
+        for clock, offset in offsets.items():
+            os.write(clocks, b"%s %d %d\n" % (clock.encode(), offset.get("secs") or 0, offset.get("nanosecs") or 0))
+        os.close(clocks)
 
 
 def _become_root():

@@ -230,9 +230,12 @@ def test_a_user_namespace(bundle):
     assert bundle.traces() == []
 
 
-def test_clocks(bundle):
+@pytest.mark.parametrize("users", [False, True], ids=["", "users of its own"])
+def test_clocks(bundle, users):
     if not os.path.exists("/proc/self/ns/time"):
         pytest.skip("this kernel has no time namespaces")
+    if users:
+        user_namespace(bundle)
     bundle.linux["namespaces"].append({"type": "time"})
     bundle.linux["timeOffsets"] = {"boottime": {"secs": 1000000, "nanosecs": 5}, "monotonic": {"secs": 7}}
     assert float(bundle.output("cat /proc/uptime").split()[0]) > 1000000
