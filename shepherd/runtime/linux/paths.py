@@ -106,7 +106,7 @@ def _link(name, parent):
         return None  # made by somebody else meanwhile
 
 
-def make_file(root: int, path: str, mode: int = 0o644) -> int:
+def make_file(root: int, path: str, mode: int = 0o644, links: int = 0) -> int:
     """The file at `path`, made empty where it is missing, its folders too. Raises OSError."""
     path = os.path.normpath("/" + path)
     try:
@@ -116,9 +116,16 @@ def make_file(root: int, path: str, mode: int = 0o644) -> int:
     above, name = os.path.split(path)
     parent = make_folder(root, above)
     try:
-        os.close(
-            os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent)
-        )
+        try:
+            os.close(
+                os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent)
+            )
+        except FileExistsError:
+            target = _link(name, parent)
+            if target is not None:  # a link to a file that is missing, as /etc/resolv.conf often is: that one is made
+                if links >= _LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                return make_file(root, os.path.join(above, target), mode, links + 1)
         return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     finally:
         os.close(parent)
