@@ -123,6 +123,9 @@ def update(root: str, name: str, resources: dict) -> None:
             raise RuntimeFailure("no change is asked for", "say what: --memory, --cpu-quota, --pids-limit or others")
         linux = container.record["config"]["linux"]
         kept = _merged(linux.get("resources") or {}, resources)
+        memory = resources.get("memory") or {}
+        if memory.get("limit") == -1 and not memory.get("swap"):
+            kept["memory"].pop("swap", None)  # a limit of memory and swap together would be one of memory, too
         groups.of(container.record).apply(resources, kept)
         linux["resources"] = kept
         container.save()

@@ -62,7 +62,8 @@ def are_meant(words: list, ours: tuple) -> bool:
         return True
     if verb in ("create", "run"):
         return _has_early(rest)
-    named = _first_argument(rest, _VALUED.get(verb, "").split())
+    valued = [word for word in rest if word.startswith("-")] if verb == "update" else _VALUED.get(verb, "").split()
+    named = _first_argument(rest, valued)
     before = rest[: rest.index(named)] if named is not None else rest
     if any(word.partition("=")[0] in _ONLY[verb] for word in before):
         return True

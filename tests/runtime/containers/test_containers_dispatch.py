@@ -21,6 +21,8 @@ from shepherd.runtime.cli.bundles import are_meant
         ("run -d --bundle /b ID", True),
         ("run -d -b /b ID", True),
         ("run -d image --bundle", False),
+        ("update --cpu-period 50000 ID", False),
+        ("update --resources - ID", True),
         ("create -b /b ID", True),
         ("create --pid-file /p --bundle /b ID", True),
         ("create --name x image:1", False),

@@ -3,6 +3,10 @@
 Rules that name a system call are tried in the order in which they are written; the first whose conditions all hold
 decides. Names that a machine's kernel does not have are passed over, as libseccomp does it. A call in a convention
 that the profile does not list ends the process: it would be another call than the profile means.
+
+Two things are as runc has them. Conditions of which several are for the same argument are alternatives. And where what
+no rule names is refused with EPERM, calls that are newer than all that are named answer ENOSYS, as by an older kernel:
+programs do without those, and take EPERM for an answer.
 """
 
 import os
@@ -24,7 +28,7 @@ ACTIONS = {
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
 _WITH_VALUE = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
-_EPERM = 1
+_EPERM, _ENOSYS = 1, 38
 _KILL_PROCESS = ACTIONS["SCMP_ACT_KILL_PROCESS"]
 
 FLAGS = {
@@ -108,7 +112,8 @@ def _value(rule, key, errno_key, pointer):
 
 
 class _Rule:
-    """Names, a value to give, and conditions (index, operator, value, second value) that all have to hold."""
+    """Names, a value to give, and conditions (index, operator, value, second value) that all have to hold, or, as
+    `alternatives`, one of them."""
 
     def __init__(self, rule, pointer):
         self.names = rule["names"]
@@ -123,6 +128,7 @@ class _Rule:
             if not 0 <= one["index"] <= 5:
                 raise RuntimeFailure("%s/args/%d/index: %d is not from 0 to 5" % (pointer, at, one["index"]))
             self.conditions.append((one["index"], operator, one["value"], one.get("valueTwo") or 0))
+        self.alternatives = len({one[0] for one in self.conditions}) < len(self.conditions)
 
 
 def _assembled(rules, default, conventions):
@@ -158,7 +164,9 @@ def _decisions(program, rules, default, numbers):
         for name in rule.names:
             if name in numbers:
                 chains.setdefault(numbers[name], []).append(rule)
-    otherwise = program.give(default)
+    otherwise = newer = program.give(default)
+    if default == ACTIONS["SCMP_ACT_ERRNO"] | _EPERM and chains:
+        newer = program.give(ACTIONS["SCMP_ACT_ERRNO"] | _ENOSYS)
     made = {}
     runs = [(0, otherwise)]
     after = 0
@@ -171,8 +179,8 @@ def _decisions(program, rules, default, numbers):
         if made[key] != runs[-1][1]:
             runs.append((number, made[key]))
         after = number + 1
-    if runs[-1][1] != otherwise:
-        runs.append((after, otherwise))
+    if runs[-1][1] != newer:
+        runs.append((after, newer))
     return [run for run, following in zip(runs, runs[1:] + [None]) if following is None or following[0] != run[0]]
 
 
@@ -191,9 +199,11 @@ def _chain(program, rules, otherwise):
     for rule in reversed(rules):
         decided = program.give(rule.value)
         failed = label
-        label = decided
+        if not rule.alternatives:
+            label = decided
         for condition in reversed(rule.conditions):
-            label = _condition(program, condition, label, failed)
+            yes, no = (decided, label) if rule.alternatives else (label, failed)
+            label = _condition(program, condition, yes, no)
     return label
 
 

@@ -61,12 +61,11 @@ def default_profile(capabilities, machine=None) -> dict:
             known.update(tables.numbers(CONVENTIONS[name][1]))
     some = {"socket", "personality", "ioctl"}
     allowed = (known - set(NEVER.split()) - restricted - some) | given
-    rules = [
-        _rule("ioctl", "SCMP_ACT_ERRNO", (1, "MASKED_EQ", 0xFFFFFFFF, _TIOCSTI)),
-        _rule("ioctl", "SCMP_ACT_ERRNO", (1, "MASKED_EQ", 0xFFFFFFFF, _TIOCLINUX)),
-        _rule("ioctl", "SCMP_ACT_ALLOW"),
-        _rule("socket", "SCMP_ACT_ALLOW", (0, "NE", _AF_VSOCK), (0, "NE", _AF_ALG)),
-    ]
+    rules = []
+    # the kernel looks at 32 bits of these arguments, whatever stands above them
+    for name, index, refused in (("ioctl", 1, (_TIOCSTI, _TIOCLINUX)), ("socket", 0, (_AF_ALG, _AF_VSOCK))):
+        rules += [_rule(name, "SCMP_ACT_ERRNO", (index, "MASKED_EQ", 0xFFFFFFFF, value)) for value in refused]
+        rules.append(_rule(name, "SCMP_ACT_ALLOW"))
     rules += [_rule("personality", "SCMP_ACT_ALLOW", (0, "EQ", value)) for value in _PERSONALITIES]
     if "CAP_SYS_ADMIN" not in capabilities:
         rules.append(_rule("clone", "SCMP_ACT_ALLOW", (0, "MASKED_EQ", _NAMESPACES, 0)))
