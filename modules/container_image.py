@@ -8,12 +8,14 @@ the other, as upload, until the answer is the result. A blob that came in part i
 For what the target builds, the upload is the folder as a tar, and `_build` are words of the command; `_build_files` are
 [option, beginning of its value, content]: options whose value ends with the path of a file of that content. With
 `_build_only` it builds for others: under a name of its own, and the answer is {"store": folder, "image": as `_image`}.
+With `_peer` it gets what it lacks from another machine first, and its answers have how many bytes came so (`fetched`)
+and why not all did (`refused`); `_mixed` are digests whose beginning is from there. With `_serve` it is that other one.
 For what the controller pulls, a target without that name answers {"need": "image", "platform": "linux/amd64"}.
 """
 
 import os
 
-from shepherd.remote import installed
+from shepherd.remote import delivery, installed, older_images
 from shepherd.remote.made import BROUGHT
 
 SPEC = {
@@ -84,6 +86,15 @@ SPEC = {
             "help": "A file with authorities to believe besides the system's, where the pull is.",
         },
         "insecure": {"type": "bool", "default": False, "help": "Do not ask the registry for TLS."},
+        "relay": {
+            "type": "bool",
+            "default": False,
+            "help": "Whether hosts give each other what the controller would send to each of them: one gets it"
+            " from there and gives it to two others, and so on. They do so over TLS, each at the address at which the"
+            " controller reaches it, or at `shepherd_relay_address`, a variable. Who cannot get it so gets it from the"
+            " controller, and a warning says why. Less than 1 MiB comes from there anyway. Where targets pull or build,"
+            " nothing is relayed.",
+        },
         "keep": {
             "type": "int",
             "help": "How many images of this repository (the name without its tag) stay on the target, this one among"
@@ -120,7 +131,12 @@ SPEC = {
             "help": "In check mode: how many blobs would be sent, and how many bytes.",
             "sample": {"blobs": 2, "bytes": 4301},
         },
-        "sent": {"type": "int", "help": "Bytes of blobs that were sent.", "sample": 4301},
+        "sent": {"type": "int", "help": "Bytes of blobs that the controller sent.", "sample": 4301},
+        "relayed": {
+            "type": "dict",
+            "help": "With `relay`: the host that gave blobs, and how many bytes of them.",
+            "sample": {"from": "web1", "bytes": 209719296},
+        },
         "removed": {"type": "list", "help": "With `keep`: what went away.", "sample": ["docker.io/library/shop:1.0"]},
     },
     "check": "full",
@@ -153,6 +169,12 @@ SPEC = {
     build_on: builder
     keep: 3
 
+- name: To many hosts, of which one gets it from here
+  container_image:
+    name: "shop:{{ version }}"
+    build: ../shop
+    relay: true
+
 - name: No longer
   container_image:
     name: "report:1"
@@ -161,11 +183,12 @@ SPEC = {
 }
 
 STORE = "/var/lib/shepherd"
-CHUNK = 1 << 20  # bytes
 
 
 def run(task):
     args = task.args
+    if "_serve" in args:
+        return _serving(task)
     if args["keep"] is not None and args["keep"] < 1:
         task.fail("keep: should be 1 or more, and this image is the first of them")
     runtime = installed.find(task)
@@ -184,7 +207,7 @@ def run(task):
         result = _built(task, runtime, before)
     if args["keep"] is not None and runtime is not None and "need" not in result:
         names = [args["name"]] + ([args["pull"]] if args["pull"] is not None else [])
-        _failing(task, runtime, _keep, task, runtime, result, names)
+        _failing(task, runtime, older_images.keep, task, runtime, result, names)
     return result
 
 
@@ -236,59 +259,6 @@ def _mark_again(task, runtime, *names):
             _mark(runtime, store, name, found)
 
     _failing(task, runtime, mark)
-
-
-# Older ones
-
-
-def _keep(task, runtime, result, texts):
-    """Remove what is more than `keep` of the repositories of this image, which is called `texts`."""
-    store = runtime.part("images.store").Store()
-    parse = runtime.part("images.reference").parse
-    names = runtime.part("images.names").Names(store)
-    entries, gone = names.all(), []
-    for repository in sorted({parse(text).name for text in texts}):
-        mine = [entry for entry in entries if _repository(runtime, entry) == repository]
-        old = [entry for entry in mine if not _is_this(parse, entry, texts, result["digest"])]
-        gone += old[: len(old) - (task.args["keep"] - 1)] if len(old) >= task.args["keep"] else []
-    gone = [(name, one) for name, one in gone if not _is_needed(runtime, store, one)]
-    if not gone:
-        return
-    result["removed"] = [str(name) if name is not None else str(one.digest) for name, one in gone]
-    result["changed"] = True
-    if task.diff:
-        diff = result.setdefault(
-            "diff", {"before": {"image": task.args["name"]}, "after": {"image": task.args["name"]}}
-        )
-        diff["before"]["older"] = result["removed"]
-    if not task.check:
-        taken = {(str(name), str(one.digest)) for name, one in gone}
-        names.remove(lambda name, one: (str(name), str(one.digest)) in taken)
-        runtime.part("images.collect").collect(store)
-
-
-def _repository(runtime, entry):
-    """Of an image that this module has brought: what its name is without the tag; None for others."""
-    name, descriptor = entry
-    brought = descriptor.annotations.get(BROUGHT)
-    if brought is None or (name is not None and str(name) != brought):
-        return None  # a name that somebody else gave it
-    return runtime.part("images.reference").parse(brought).name
-
-
-def _is_this(parse, entry, texts, digest):
-    name, descriptor = entry
-    return name in [parse(text) for text in texts] and str(descriptor.digest) == digest
-
-
-def _is_needed(runtime, store, descriptor):
-    """By a container, which pins the manifest that it was made of."""
-    digests = {descriptor.digest}
-    try:
-        digests.add(runtime.part("images.image").resolve(store, descriptor).digest)
-    except runtime.part("errors").RuntimeFailure:
-        pass  # of another platform: nothing runs it
-    return bool(digests & set(store.pins().values()))
 
 
 # From a registry
@@ -355,7 +325,7 @@ def _built_for_others(task, runtime):
         _build(task, name)
         _mark_again(task, runtime, name)
         if task.args["keep"] is not None:
-            _keep(task, runtime, {"digest": runtime.meaning(name)}, [name])
+            older_images.keep(task, runtime, {"digest": runtime.meaning(name)}, [name])
         store = runtime.part("images.store").Store()
         image = runtime.part("images.image").find(store, name)
         parts = [image.descriptor, image.manifest_descriptor, image.manifest.config] + image.manifest.layers
@@ -375,59 +345,37 @@ def _received(task, runtime, before):
     if before == wanted:
         return _result(task, before, wanted)
     if runtime is None or (task.check and not os.path.isdir(os.path.join(STORE, "blobs"))):
-        return _result(task, before, wanted, missing=_counted(image["blobs"]))
+        return _result(task, before, wanted, missing=delivery.counted(image["blobs"]))
     return _failing(task, runtime, _receive, task, runtime, before, image)
-
-
-def _counted(blobs):
-    return {"blobs": len(blobs), "bytes": sum(size for _digest, size in blobs)}
 
 
 def _receive(task, runtime, before, image):
     digest = runtime.part("images.digest").Digest
-    store = runtime.part("images.store").Store()
+    store, told = runtime.part("images.store").Store(), {}
     with store.lease() as lease:
         lease.add(*[one for one, _size in image["blobs"]])
         if task.args.get("_parts"):
-            _take(task, runtime, store, lease, dict(image["blobs"]))
-        missing = [[one, size] for one, size in image["blobs"] if not store.has(digest(one))]
+            delivery.take(task, runtime, store, lease, dict(image["blobs"]))
+        if task.args.get("_peer") is not None:
+            told["fetched"], told["refused"] = delivery.fetch(task, runtime, store, lease, image["blobs"])
+        missing = delivery.missing(runtime, store, image["blobs"])
         if task.check:
-            return _result(task, before, image["descriptor"]["digest"], missing=_counted(missing))
+            return _result(task, before, image["descriptor"]["digest"], missing=delivery.counted(missing))
         if missing:
             begun = [[one, store.begun(digest(one))] for one, _size in missing]
             # what came must fit, and what is unpacked of it, which is as large at least
             room = 2 * sum(size for _one, size in missing) - sum(here for _one, here in begun)
             runtime.part("images.room").check(store.root, room, task.args["name"])
-            return {"changed": False, "need": "blobs", "blobs": begun}
+            return dict(told, changed=False, need="blobs", blobs=begun)
         _name(task, runtime, store, lease, image["descriptor"])
-    return _result(task, before, image["descriptor"]["digest"])
+    return _result(task, before, image["descriptor"]["digest"], **told)
 
 
-def _take(task, runtime, store, lease, sizes):
-    """What came along: each part is the whole blob, or goes on where what is here of it ends."""
-    stores, digests = runtime.part("images.store"), runtime.part("images.digest")
-    for text, offset, length in task.args["_parts"]:
-        ingest = stores.Ingest(store, digests.Digest(text), sizes[text])
-        try:
-            here = not ingest.present and ingest.offset == offset
-            whole = here and length == sizes[text]
-            if whole:
-                ingest.start_again()
-            while length:
-                data = task.upload.read(min(length, CHUNK))
-                if not data:
-                    task.fail("the content of %s came cut short" % text)
-                length -= len(data)
-                if whole:
-                    ingest.write(data)
-                elif here:
-                    ingest.append(data)
-            if here and ingest.offset == sizes[text]:
-                if not whole:
-                    ingest.resume()
-                ingest.commit(lease)
-        finally:
-            ingest.close()
+def _serving(task):
+    runtime = installed.find(task)
+    if runtime is None:
+        task.fail("the runtime is not there any more")
+    return _failing(task, runtime, delivery.serve, task, runtime)
 
 
 def _name(task, runtime, store, lease, found):

@@ -67,6 +67,11 @@ SPEC = {
             "default": False,
             "help": "With `prune` or `absent`: the stack's volumes, too. **What is in them is lost.**",
         },
+        "relay": {
+            "type": "bool",
+            "default": False,
+            "help": "Whether hosts give the images that are built to each other, as by `container_image`.",
+        },
         "state": {
             "type": "str",
             "choices": ["absent", "present"],

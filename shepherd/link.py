@@ -47,7 +47,9 @@ class _Request:
 class Link:
     """Made by `Link.open` or `Link.become`."""
 
-    hello: dict[str, Any]  # of the helper: python ([3, 11, 2]), bytecode (its magic number), executable, user, uid, pid
+    # of the helper: python ([3, 11, 2]), bytecode (its magic number), executable, user, uid, pid, and address: its own
+    # end of the SSH connection, or ""
+    hello: dict[str, Any]
 
     def __init__(self, pipe: Pipe, host: str, token: str, interpreter: str | None) -> None:
         self.host = host

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shepherd.actions import _images, _runtime
-from shepherd.errors import ShepherdError
+from shepherd.errors import ShepherdError, Unreachable
 from shepherd.transport.threads import in_thread
 
 if TYPE_CHECKING:
+    from shepherd.actions._relaying import Peer, Relay
     from shepherd.engine.step import Step
 
 PATIENCE = 3  # requests that bring nothing new before it is given up
+WORTH = 1024 * 1024  # bytes: less is sent sooner than another host begins to give it
 REGISTRY = (
     "username",
     "password",
@@ -55,7 +57,16 @@ async def _of_registry(step: Step, args: dict[str, Any]) -> dict[str, Any]:
 
 async def send(step: Step, args: dict[str, Any], image: _images.Image) -> dict[str, Any]:
     """Have the target ask for the blobs it lacks until it has them all."""
-    result = await _runtime.module(step, args)
+    if args["relay"] and not step.check and await _is_among_others(step):
+        return await _relayed(step, args, image)
+    result = await _sent(step, args, image, await _runtime.module(step, args))
+    if step.check and result.get("changed") and not result.get("failed"):
+        _images.expect(step, str(args["name"]), str(result["digest"]))
+    return result
+
+
+async def _sent(step: Step, args: dict[str, Any], image: _images.Image, result: dict[str, Any]) -> dict[str, Any]:
+    """What the target says at last, who said `result`; with `sent`, where there is a change."""
     before: Any = None
     sent = tries = 0
     while result.get("need") == "blobs":
@@ -65,10 +76,83 @@ async def send(step: Step, args: dict[str, Any], image: _images.Image) -> dict[s
         before = result["blobs"]
         parts, content = await in_thread(_images.pieces, step.run, image, before)
         sent += sum(length for _digest, _offset, length in parts)
-        result = await _runtime.module(step, {**args, "_parts": parts}, upload=content)
-    if result.get("changed") and not result.get("failed"):
-        if step.check:
-            _images.expect(step, str(args["name"]), str(result["digest"]))
-        else:
-            result["sent"] = sent
+        # what another host gave of a blob; where that was wrong it begins anew, and then it is ours alone
+        mixed = {digest for digest, offset in before if offset} & set(args.get("_mixed", ()))
+        args = {**args, "_parts": parts, "_mixed": sorted(mixed)}
+        result = await _runtime.module(step, args, upload=content)
+    if result.get("changed") and not result.get("failed") and not step.check:
+        result["sent"] = sent
+    return result
+
+
+# From other hosts
+
+
+async def _is_among_others(step: Step) -> bool:
+    route = await step.worked_out(step.route)
+    return route.endpoint.kind == "ssh" and step.task.settings.delegate_to is None
+
+
+async def _relayed(step: Step, args: dict[str, Any], image: _images.Image) -> dict[str, Any]:
+    from shepherd.actions import _relaying
+
+    async with _relaying.joined(step, image) as relay:
+        relay.asked += 1
+        try:
+            result = await _runtime.module(step, args)
+            if result.get("need") != "blobs" and not result.get("failed"):
+                await relay.has(step)
+        finally:
+            relay.answered()
+        if result.get("need") != "blobs":
+            return result
+        if _left(image, result["blobs"]) < WORTH:
+            return await _sent(step, args, image, result)
+        peer = await relay.source()
+        try:
+            result = await _from(step, args, image, relay, peer, result)
+            if not result.get("failed"):
+                await relay.has(step)
+        finally:
+            relay.got()
+        return result
+
+
+def _left(image: _images.Image, blobs: list[list[Any]]) -> int:
+    """Bytes of blobs that a target lacks, from its offsets on."""
+    sizes = dict(image.blobs)
+    return sum(sizes.get(digest, 0) - offset for digest, offset in blobs)
+
+
+async def _from(
+    step: Step,
+    args: dict[str, Any],
+    image: _images.Image,
+    relay: Relay,
+    peer: Peer | None,
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    """Get what the target lacks from a peer, and from here what does not come that way."""
+    if peer is None:
+        return await _sent(step, args, image, result)
+    fetched, refused = 0, None
+    try:
+        told = await relay.told(peer)
+        result = await _runtime.module(step, {**args, "_peer": told})
+        fetched, refused = result.pop("fetched", 0), result.pop("refused", None)
+        mixed = [digest for digest, offset in result.get("blobs", ()) if offset]
+        relay.judge(peer, delivered=fetched > 0)
+    except Unreachable:
+        raise
+    except ShepherdError as error:
+        refused, mixed = error.message, []
+        relay.judge(peer, delivered=False)
+    finally:
+        relay.release(peer)
+    result = await _sent(step, {**args, "_mixed": mixed}, image, result)
+    if fetched:
+        result["relayed"] = {"from": peer.host, "bytes": fetched}
+    if refused is not None:
+        warning = f"{peer.host} did not give all of {args['name']}, the rest came from the controller: {refused}"
+        result["warnings"] = [*(result.get("warnings") or []), warning]
     return result

@@ -132,7 +132,7 @@ async def _build(step: Step, stack: Stack) -> list[dict[str, Any]]:
         step.several_requests()
         one = copy.copy(step)
         one.spec = load_spec("container_image")
-        one.args = one.spec.normalise(options)
+        one.args = one.spec.normalise({**options, "relay": step.args["relay"]})
         results.append(await container_image.run(one))
         if results[-1].get("failed"):
             break

@@ -144,7 +144,10 @@ def _hello(token):
         user = pwd.getpwuid(uid)[0]
     except KeyError:
         user = str(uid)
-    head = '{"python":[%d,%d,%d],"bytecode":"%s","executable":%s,"user":%s,"uid":%d,"pid":%d}' % (
-        sys.version_info[:3] + (MAGIC_NUMBER.hex(), quote(sys.executable or ""), quote(user), uid, os.getpid())
+    # sshd(8): the client's address and port, and ours, at which it reached us
+    address = (os.environ.get("SSH_CONNECTION", "").split() + [""] * 3)[2]
+    head = '{"python":[%d,%d,%d],"bytecode":"%s","executable":%s,"user":%s,"uid":%d,"pid":%d,"address":%s}' % (
+        sys.version_info[:3]
+        + (MAGIC_NUMBER.hex(), quote(sys.executable or ""), quote(user), uid, os.getpid(), quote(address))
     )
     return b"shepherd:" + token.encode() + b"\n" + struct.pack(">BIII", 16, 0, len(head), 0) + head.encode()

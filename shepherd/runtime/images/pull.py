@@ -71,21 +71,21 @@ def _pull(store, repository, lease, platform, report):
     else:
         raise RuntimeFailure("%s is an index of indexes of indexes" % reference)
     if document.config.media_type in manifests.CONFIGS:
-        _fetch(store, repository, lease, document.config, report)
+        fetch(store, repository, lease, document.config, report)
         manifests.read_config(store.read(document.config.digest, LARGEST_CONFIG), document)
         for layer in document.layers:
             layer.check_layer()
     else:
-        _fetch(store, repository, lease, document.config, report)
+        fetch(store, repository, lease, document.config, report)
     layers = list({layer.digest: layer for layer in document.layers}.values())
 
     missing = [layer for layer in layers if not store.has(layer.digest)]
     room.check(store.root, sum(one.size - store.begun(one.digest) for one in missing), str(reference))
 
-    def fetch(layer, ours):
-        _fetch(store, ours, lease, layer, report)
+    def one(layer, ours):
+        fetch(store, ours, lease, layer, report)
 
-    run_all(fetch, layers, AT_ONCE, repository.for_thread, lambda ours: ours.close())
+    run_all(one, layers, AT_ONCE, repository.for_thread, lambda ours: ours.close())
     return top
 
 
@@ -96,7 +96,7 @@ def _keep(store, lease, descriptor, data):
             ingest.write(data)
 
 
-def _fetch(store, repository, lease, descriptor, report):
+def fetch(store, repository, lease, descriptor, report):
     """Fetch a blob, from where an earlier try stopped; a connection that breaks is a new try while something comes."""
     with store.ingest(descriptor.digest, descriptor.size, lease) as ingest:
         if ingest.present:

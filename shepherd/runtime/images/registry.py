@@ -35,6 +35,12 @@ class Repository:
         self._tokens = {} if tokens is None else tokens  # scope → value of Authorization, shared by threads
         self._path = reference.path
 
+    @classmethod
+    def of_peer(cls, reference, transport, base, token):
+        """What another machine gives of its store (peer.py): it wants a token that is known already."""
+        scopes = ("repository:%s:pull" % reference.path,)
+        return cls(reference, transport, None, base, {scopes: "Bearer " + token})
+
     def for_thread(self):
         """The same, for another thread: with connections of its own."""
         transport = Transport(self._transport.settings)

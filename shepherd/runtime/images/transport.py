@@ -27,15 +27,19 @@ _BLOCK = 1 << 18
 class Settings:
     """`insecure`: hosts (HOST or HOST:PORT) spoken to without proof of who they are, over TLS or without. `ca`: a file
     of certificates to believe besides the system's. `realms`: hosts that may be sent a registry's credentials for a
-    token, {registry: [host, …]}. `mirrors`: {domain: [URL, …]}, asked first. `delays`: seconds before each retry."""
+    token, {registry: [host, …]}. `mirrors`: {domain: [URL, …]}, asked first. `delays`: seconds before each retry.
+    `context`: an SSLContext for all hosts, in place of what is said for each."""
 
-    def __init__(self, insecure=(), ca=None, realms=None, mirrors=None, delays=(0.5, 1, 2, 4), timeout=60):
+    def __init__(
+        self, insecure=(), ca=None, realms=None, mirrors=None, delays=(0.5, 1, 2, 4), timeout=60, context=None
+    ):
         self.insecure = frozenset(insecure)
         self.ca = ca
         self.realms = realms or {}
         self.mirrors = mirrors or {}
         self.delays = delays
         self.timeout = timeout
+        self.context = context
 
 
 class Answer:
@@ -193,7 +197,7 @@ class Transport:
 
     def _context(self, netloc):
         """TLS as the user wants it for this host (containers-certs.d(5))."""
-        found = self._contexts.get(netloc)
+        found = self.settings.context or self._contexts.get(netloc)
         if found is not None:
             return found
         context = ssl.create_default_context()
