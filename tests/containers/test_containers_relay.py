@@ -33,22 +33,24 @@ WATCHING = """\
 import asyncio, json, os
 from shepherd.link import Link
 from shepherd.transport.ssh_pipe import SshPipe
-write, run = SshPipe.write, Link.run
+write, run, init = SshPipe.write, Link.run, Link.__init__
 def note(*what):
     with open(os.environ["WATCHED"], "a") as file:
         file.write(json.dumps(what) + "\\n")
 async def written(self, data):
     note("written", id(self), len(data))
     return await write(self, data)
+def made(self, pipe, host, *more):
+    note("link", id(pipe), host)
+    init(self, pipe, host, *more)
 async def running(self, module, args, **options):
-    note("link", id(self._pipe), self.host)
     for kind in ("_serve", "_peer"):
         if args.get(kind):
             note(kind, self.host, args[kind])
             if kind == "_peer" and "HOLD" in os.environ:
                 await asyncio.sleep(3600)
     return await run(self, module, args, **options)
-SshPipe.write, Link.run = written, running
+SshPipe.write, Link.run, Link.__init__ = written, running, made
 """
 
 
@@ -140,7 +142,7 @@ def wait_until(look: Callable[[], Any]) -> Any:
 
 
 def test_the_controller_sends_an_image_to_one_host_and_the_others_get_it_from_there(site):
-    watched = Watched(site, "-vvv")
+    watched = Watched(site, "-vvv", "-b", "-e", "ansible_user=deploy")  # who becomes root by sudo
     results = watched.end()
     first = [name for name, result in results.items() if "relayed" not in result]
     assert len(first) == 1 and results[first[0]]["sent"] > LARGE
