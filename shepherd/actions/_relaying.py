@@ -162,7 +162,11 @@ class Relay:
         if not address or "%" in address:
             return  # none, or one of a link alone, which others would need another zone for (RFC 4007)
         source = sources.module(step.spec.path, step.spec.name)
-        peer = self.peers[route.endpoint] = Peer(step.state.name, route, address, source, dict(step.environment))
+        self.add(Peer(step.state.name, route, address, source, dict(step.environment)))
+
+    def add(self, peer: Peer) -> None:
+        """A host that may be asked for it."""
+        self.peers[peer.route.endpoint] = peer
         self.offers.extend([peer] * AT_ONCE)
         self._hand_out()
 
