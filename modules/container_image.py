@@ -4,12 +4,13 @@ What the action on the controller and this module say to each other: `_runtime` 
 and what was built on the controller, `_image` is {"descriptor": as in an OCI index, "blobs": [[digest, size], …]}.
 Where blobs are missing the answer is {"need": "blobs", "blobs": [[digest, offset], …]}: nothing has the image's name
 yet. The action runs the module again with `_parts`, a list of [digest, offset, length], and their content, one after
-the other, as upload, until the answer is the result. A blob that came in part is gone on with, in the next play too.
+the other, as upload, until the answer is the result. A blob that came in part is gone on with, in the next play too;
+`_begun` are digests of such ones: where the whole is wrong, all of it is asked for again.
 For what the target builds, the upload is the folder as a tar, and `_build` are words of the command; `_build_files` are
 [option, beginning of its value, content]: options whose value ends with the path of a file of that content. With
 `_build_only` it builds for others: under a name of its own, and the answer is {"store": folder, "image": as `_image`}.
 With `_peer` it gets what it lacks from another machine first, and its answers have how many bytes came so (`fetched`)
-and why not all did (`refused`); `_mixed` are digests whose beginning is from there. With `_serve` it is that other one.
+and why not all did (`refused`). With `_serve` it is that other machine.
 For what the controller pulls, a target without that name answers {"need": "image", "platform": "linux/amd64"}.
 """
 

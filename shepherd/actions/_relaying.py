@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
@@ -200,7 +199,7 @@ class Relay:
             if stream == "stdout" and not said.done():
                 printed.extend(data)
                 if printed.endswith(b"\n"):
-                    said.set_result(int(json.loads(printed)["port"]))
+                    said.set_result(int(printed))
 
         try:
             link = await self.connections.link(peer.route)

@@ -69,6 +69,7 @@ async def _sent(step: Step, args: dict[str, Any], image: _images.Image, result: 
     """What the target says at last, who said `result`; with `sent`, where there is a change."""
     before: Any = None
     sent = tries = 0
+    begun = _begun(result)  # by another host, or on another day: where that was wrong, a blob is sent anew
     while result.get("need") == "blobs":
         tries = tries + 1 if result["blobs"] == before else 0
         if tries >= PATIENCE:
@@ -76,13 +77,16 @@ async def _sent(step: Step, args: dict[str, Any], image: _images.Image, result: 
         before = result["blobs"]
         parts, content = await in_thread(_images.pieces, step.run, image, before)
         sent += sum(length for _digest, _offset, length in parts)
-        # what another host gave of a blob; where that was wrong it begins anew, and then it is ours alone
-        mixed = {digest for digest, offset in before if offset} & set(args.get("_mixed", ()))
-        args = {**args, "_parts": parts, "_mixed": sorted(mixed)}
-        result = await _runtime.module(step, args, upload=content)
+        begun &= _begun(result)
+        result = await _runtime.module(step, {**args, "_parts": parts, "_begun": sorted(begun)}, upload=content)
     if result.get("changed") and not result.get("failed") and not step.check:
         result["sent"] = sent
     return result
+
+
+def _begun(result: dict[str, Any]) -> set[str]:
+    """Digests of blobs of which the target has a part."""
+    return {digest for digest, offset in result.get("blobs", ()) if offset}
 
 
 # From other hosts
@@ -140,16 +144,15 @@ async def _from(
         told = await relay.told(peer)
         result = await _runtime.module(step, {**args, "_peer": told})
         fetched, refused = result.pop("fetched", 0), result.pop("refused", None)
-        mixed = [digest for digest, offset in result.get("blobs", ()) if offset]
         relay.judge(peer, delivered=fetched > 0)
     except Unreachable:
         raise
     except ShepherdError as error:
-        refused, mixed = error.message, []
+        refused = error.message
         relay.judge(peer, delivered=False)
     finally:
         relay.release(peer)
-    result = await _sent(step, {**args, "_mixed": mixed}, image, result)
+    result = await _sent(step, args, image, result)
     if fetched:
         result["relayed"] = {"from": peer.host, "bytes": fetched}
     if refused is not None:

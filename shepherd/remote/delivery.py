@@ -2,7 +2,6 @@
 to other machines that the same play brings the image to.
 """
 
-import json
 import os
 
 CHUNK = 1 << 20  # bytes
@@ -22,7 +21,7 @@ def missing(runtime, store, blobs):
 def take(task, runtime, store, lease, sizes):
     """What came along: each part is the whole blob, or goes on where what is here of it ends.
 
-    Where that is another machine's (`_mixed`) and the whole is not what it should be, none of it is kept.
+    Where that was here before (`_begun`) and the whole is not what it should be, none of it is kept.
     """
     stores, digests = runtime.part("images.store"), runtime.part("images.digest")
     for text, offset, length in task.args["_parts"]:
@@ -53,7 +52,7 @@ def _commit(task, runtime, ingest, lease):
     try:
         ingest.commit(lease)
     except runtime.part("errors").RuntimeFailure:
-        if str(ingest.digest) not in task.args.get("_mixed", ()):
+        if str(ingest.digest) not in task.args.get("_begun", ()):
             raise
 
 
@@ -84,7 +83,7 @@ def serve(task, runtime):
     """Give blobs to other machines until this process is ended: by the controller, or with its link.
 
     `_serve` is {"address", "key", "certificate" (PEM), "token", "blobs": [[digest, size], …]}. When it is ready it
-    prints {"port": number}, a line.
+    prints its port, a line.
     """
     given = task.args["_serve"]
     store = runtime.part("images.store").Store()
@@ -104,7 +103,7 @@ def serve(task, runtime):
         except ImportError as error:
             task.fail(_without(error))
         try:
-            os.write(1, json.dumps({"port": server.port}).encode() + b"\n")
+            os.write(1, b"%d\n" % server.port)
             server.serve_forever(poll_interval=60)  # seconds; nobody asks it to end, and a signal does not wait
         finally:
             server.server_close()
