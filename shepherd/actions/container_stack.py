@@ -147,6 +147,9 @@ def _packed(items: list[Any]) -> bytes:
 
 def _joined(step: Step, result: dict[str, Any], built: list[dict[str, Any]]) -> dict[str, Any]:
     """The result with what was built."""
+    warnings = [warning for one in built for warning in one.get("warnings") or ()]
+    if warnings:
+        result["warnings"] = [*warnings, *(result.get("warnings") or ())]
     changed = [one for one in built if one.get("changed")]
     if not changed:
         return result
