@@ -60,6 +60,8 @@ def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
         write(files)
         if lab.systemd:
             switch_on_units()
+        else:
+            leave_topmost()
         gate()
         if not lab.shares_network:
             configure_network(lab, host)
@@ -68,6 +70,19 @@ def host_main(lab: Lab, host: Host) -> Callable[[Callable[[], None]], None]:
         os.execve(command[0], command, environment)  # noqa: S606 - this process becomes the host's first program
 
     return main
+
+
+def leave_topmost() -> None:
+    """Be in a control group of version 2 below the host's topmost one, as systemd is.
+
+    While that has processes, it hands no controllers down to containers' groups (cgroup-v2.rst, "No Internal Process
+    Constraint").
+    """
+    for target, kind, _names in cgroups.hierarchies():
+        if kind == "cgroup2":
+            group = Path(target, "init")
+            group.mkdir()
+            (group / "cgroup.procs").write_text("0")
 
 
 def write(files: list[content.File]) -> None:

@@ -237,15 +237,23 @@ class _BornIn:
 
     def __enter__(self):
         self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._choose()
+        return self
+
+    def _choose(self):
         if self._namespace is None:
             syscalls.unshare(syscalls.CLONE_NEWPID)
         else:
             syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
-        return self
+
+    def _choose_again(self):
+        """A new namespace whose first process came to nothing takes no other one (ENOMEM, kernel/pid.c)."""
+        syscalls.setns(self._own, syscalls.CLONE_NEWPID)
+        self._choose()
 
     def fork(self, cradle) -> tuple:
         """As _fork: the child is told by its 0, for its number may be the same as ours, which is 1 in a container."""
-        self._child, born = _born(cradle)
+        self._child, born = _born(cradle, self._choose_again)
         return self._child, born
 
     def __exit__(self, *exception):
@@ -323,11 +331,11 @@ def _fork(new, joined, direct, cradle):
     return _born(cradle)
 
 
-def _born(cradle):
-    """(pid or 0, whether in the cradle)."""
+def _born(cradle, again=lambda: None):
+    """(pid or 0, whether in the cradle); `again` readies what a failed attempt has spoilt."""
     if cradle is not None:
         try:
             return syscalls.fork_into(cradle), True
         except OSError:
-            pass  # an older kernel, or a group that takes no process: it is moved, or told why not
+            again()  # an older kernel, or a group that takes no process: it is moved, or told why not
     return os.fork(), False

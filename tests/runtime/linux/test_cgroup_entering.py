@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from groups import version2
 
 from shepherd.runtime.linux import cgroups
 
@@ -80,3 +81,39 @@ def test_nobody_is_moved_by_another(tmp_path):
     if outside["born"]:
         assert [path for number, _names, path in inside["before"] if number == "0"] == [f"/{name}"]
         assert outside["refused"] == "BlockingIOError", "with a second thread, whose locks nobody would let go"
+
+
+LATER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from shepherd.runtime.bundle import stage
+
+no_group = os.open("/", os.O_RDONLY)
+with stage._BornIn(None) as place:
+    pid, born = place.fork(no_group)
+    if pid == 0:
+        os._exit(40 + os.getpid())
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), born)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_group_that_takes_no_process_spoils_no_namespace():
+    """The kernel takes back the first process of a namespace of processes, which then has none for ever."""
+    argv = [sys.executable, "-I", "-c", LATER, str(CHECKOUT)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("41 False\n", "")
+
+
+def test_a_group_with_processes_hands_nothing_down_unless_it_is_the_machines(tmp_path):
+    """It would be one of threads, and the groups below it would take no process ("Threads" of cgroup-v2.rst)."""
+    group = version2(tmp_path, {"cgroup.subtree_control": ""})
+    top, middle = Path(tmp_path, "v2"), Path(tmp_path, "v2/shepherd")
+    (middle / "cgroup.type").write_text("domain\n")
+    (middle / "cgroup.procs").write_text("7\n")
+    (top / "cgroup.procs").write_text("1\n")
+    group.make()
+    assert (top / "cgroup.subtree_control").read_text() and not (middle / "cgroup.subtree_control").read_text()
+    (middle / "cgroup.procs").write_text("")
+    group.make()
+    assert (middle / "cgroup.subtree_control").read_text()

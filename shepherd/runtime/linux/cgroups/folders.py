@@ -84,7 +84,8 @@ def _share_processors(target, path):
 def _delegate(target, path):
     """Hand the controllers of version 2 down to the group, as far as they go.
 
-    A group that has processes of its own hands none of most controllers down; a limit that needs one says so.
+    A group that has processes of its own hands none down, unless it is the machine's: the kernel would hand on those of
+    threads alone ("threaded" in cgroup-v2.rst), and the group would take no process. A limit that needs one says so.
     """
     for part in [""] + parents(path):
         control = os.path.join(target, part, "cgroup.subtree_control")
@@ -92,11 +93,18 @@ def _delegate(target, path):
             missing = set(read(target, part, "cgroup.controllers").split()) - set(read(control).split())
         except OSError:
             continue  # above what we were given
+        if missing and _is_lived_in(target, part):
+            continue
         for name in sorted(missing):
             try:
                 write(control, "+" + name)
             except OSError:
                 pass
+
+
+def _is_lived_in(target, path):
+    """Whether there are processes in the group itself, which is not the topmost of the machine."""
+    return os.path.exists(os.path.join(target, path, "cgroup.type")) and read(target, path, "cgroup.procs") != ""
 
 
 def parents(path: str) -> list:
