@@ -147,7 +147,7 @@ def test_archives_of_every_form_are_the_same_image(site):
     subprocess.run([*words, "load", "--no-unpack", "-i", str(site.folder / "app.tar")], check=True, capture_output=True)
     subprocess.run([*words, "save", "app:1", "-o", str(site.folder / "oci.tar")], check=True, capture_output=True)
     with tarfile.open(site.folder / "oci.tar") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)  # noqa: S202 - it is ours, and Debian 12's Python has no filters
     (site.folder / "oci.tar.gz").write_bytes(gzip.compress((site.folder / "oci.tar").read_bytes()))
     digests = set()
     for number, name in enumerate(("app.tar", "oci.tar.gz", "layout")):

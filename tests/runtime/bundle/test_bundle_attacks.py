@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -76,10 +77,12 @@ def test_the_interpreter_is_not_reached_through_proc_self_exe(bundle, canary, ho
     bundle.process["args"] = ["sh", "-c", watch] if verb == "exec" else ["/bin/attack"]
     bundle.create()
     bundle.do("start", "c") if verb == "exec" else bundle.call("start", "c")
+    # before Linux 6.7 the kernel clears what follows a loader's last byte, and ends a process whose loader is read-only
+    killed = [128 + signal.SIGSEGV] if how == "loader" else []
     if verb == "exec":
         for _turn in range(3):
             done = bundle.call("exec", "c", "/bin/attack")
-            assert done.returncode in (1, 127), done
+            assert done.returncode in (1, 127, *killed), done
             assert "Python" not in done.stdout
     bundle.do("delete", "--force", "c")
 

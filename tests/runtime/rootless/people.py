@@ -25,7 +25,8 @@ SUBORDINATE = f"carol:{FIRST}:65536\n"
 HOLD = r"""
 set -e
 mount --make-rprivate /
-mount -t tmpfs -o mode=755 tmpfs /home
+mkdir "${1%/*}/home" # on a disk: tmpfs has attributes of users since Linux 6.6
+mount --bind "${1%/*}/home" /home
 mkdir -p /run/user
 mount -t tmpfs -o mode=755 tmpfs /run/user
 mount -t tmpfs -o mode=1777 tmpfs /tmp
