@@ -10,7 +10,8 @@ For what the target builds, the upload is the folder as a tar, and `_build` are 
 [option, beginning of its value, content]: options whose value ends with the path of a file of that content. With
 `_build_only` it builds for others: under a name of its own, and the answer is {"store": folder, "image": as `_image`}.
 With `_peer` it gets what it lacks from another machine first, and its answers have how many bytes came so (`fetched`)
-and why not all did (`refused`). With `_serve` it is that other machine.
+and why not all did (`refused`). With `_serve` it is that other machine. With `_whole` the answer is {"need": "name"}
+when nothing is missing any more, before anything is unpacked: so that others can have it meanwhile.
 For what the controller pulls, a target without that name answers {"need": "image", "platform": "linux/amd64"}.
 """
 
@@ -368,6 +369,8 @@ def _receive(task, runtime, before, image):
             room = 2 * sum(size for _one, size in missing) - sum(here for _one, here in begun)
             runtime.part("images.room").check(store.root, room, task.args["name"])
             return dict(told, changed=False, need="blobs", blobs=begun)
+        if task.args.get("_whole"):
+            return dict(told, changed=False, need="name")
         _name(task, runtime, store, lease, image["descriptor"])
     return _result(task, before, image["descriptor"]["digest"], **told)
 

@@ -65,8 +65,13 @@ async def send(step: Step, args: dict[str, Any], image: _images.Image) -> dict[s
     return result
 
 
-async def _sent(step: Step, args: dict[str, Any], image: _images.Image, result: dict[str, Any]) -> dict[str, Any]:
-    """What the target says at last, who said `result`; with `sent`, where there is a change."""
+async def _sent(
+    step: Step, args: dict[str, Any], image: _images.Image, result: dict[str, Any], relay: Relay | None = None
+) -> dict[str, Any]:
+    """What the target says at last, who said `result`; with `sent`, where there is a change.
+
+    A relay is told of the target before that unpacks anything.
+    """
     before: Any = None
     sent = tries = 0
     begun = _begun(result)  # by another host, or on another day: where that was wrong, a blob is sent anew
@@ -78,7 +83,12 @@ async def _sent(step: Step, args: dict[str, Any], image: _images.Image, result: 
         parts, content = await in_thread(_images.pieces, step.run, image, before)
         sent += sum(length for _digest, _offset, length in parts)
         begun &= _begun(result)
-        result = await _runtime.module(step, {**args, "_parts": parts, "_begun": sorted(begun)}, upload=content)
+        given = {**args, "_parts": parts, "_begun": sorted(begun), "_whole": relay is not None}
+        result = await _runtime.module(step, given, upload=content)
+    if result.get("need") == "name" and relay is not None:
+        await relay.has(step)
+        result = await _sent(step, args, image, await _runtime.module(step, args))
+        sent += result.get("sent", 0)
     if result.get("changed") and not result.get("failed") and not step.check:
         result["sent"] = sent
     return result
@@ -114,12 +124,9 @@ async def _relayed(step: Step, args: dict[str, Any], image: _images.Image) -> di
             return await _sent(step, args, image, result)
         peer = await relay.source()
         try:
-            result = await _from(step, args, image, relay, peer, result)
-            if not result.get("failed"):
-                await relay.has(step)
+            return await _from(step, args, image, relay, peer, result)
         finally:
             relay.got()
-        return result
 
 
 def _left(image: _images.Image, blobs: list[list[Any]]) -> int:
@@ -138,11 +145,11 @@ async def _from(
 ) -> dict[str, Any]:
     """Get what the target lacks from a peer, and from here what does not come that way."""
     if peer is None:
-        return await _sent(step, args, image, result)
+        return await _sent(step, args, image, result, relay)
     fetched, refused = 0, None
     try:
         told = await relay.told(peer)
-        result = await _runtime.module(step, {**args, "_peer": told})
+        result = await _runtime.module(step, {**args, "_peer": told, "_whole": True})
         fetched, refused = result.pop("fetched", 0), result.pop("refused", None)
         relay.judge(peer, delivered=fetched > 0)
     except Unreachable:
@@ -152,7 +159,7 @@ async def _from(
         relay.judge(peer, delivered=False)
     finally:
         relay.release(peer)
-    result = await _sent(step, args, image, result)
+    result = await _sent(step, args, image, result, relay)
     if fetched:
         result["relayed"] = {"from": peer.host, "bytes": fetched}
     if refused is not None:
