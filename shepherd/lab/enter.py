@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shepherd.errors import ShepherdError
 from shepherd.lab import content
+from shepherd.runtime.linux import cgroups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +22,30 @@ def command_in(pid: int, command: Sequence[str]) -> list[str]:
     if "TERM" in os.environ:
         environment["TERM"] = os.environ["TERM"]
     settings = [f"{name}={value}" for name, value in environment.items()]
+    group = _group_of(pid)
+    # nsenter has an option for that since util-linux 2.39
+    joined = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', group] if group else []
     return [
-        *("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
+        *(*joined, "nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
+        *(["--cgroup"] if group else []),
         *("--", "env", "-i", "--chdir=/root", *settings, *command),
     ]
+
+
+def _group_of(pid: int) -> str:
+    """The folder of the process's control group where version 2 alone is there, else "".
+
+    What is in none of the host's groups cannot be moved to another one of them by those inside (ENOENT, "nsdelegate" in
+    cgroup-v2.rst): its systemd would make no scopes, its runtime no containers.
+    """
+    found = cgroups.hierarchies()
+    if [kind for _target, kind, _names in found] != ["cgroup2"]:
+        return ""
+    try:
+        places = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return ""  # it has ended, as nsenter will say
+    return str(found[0][0]) + next(line[3:] for line in places if line.startswith("0::"))
 
 
 def command_for(lab: Lab, host: str, command: Sequence[str]) -> list[str]:
