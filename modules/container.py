@@ -311,15 +311,10 @@ def run(task):
         _check(task, runtime, declared, len(wanted))
     steps, found = rolling.leftovers(found) if wanted else ([], found)
     rollout = None
-    if runtime is not None:
-        back = args["state"] == "rolled_back"
-        given = (previous.secrets(before), previous.image(before)) if back else ()
-        changes = instances.Changes(task, runtime, declared, *given)
-        starts = args["state"] in ("started", "rolled_back")
-        rollout = rolling.Rollout(changes, settings, starts, before, keep=not back)
-        if steps and not task.check:
-            rollout.tidy(steps, _found(task, runtime)[0])
-            found, before = _found(task, runtime)
+    if steps and runtime is not None and not task.check:
+        rollout = _rollout(task, runtime, settings, declared, before)
+        rollout.tidy(steps, _found(task, runtime)[0])
+        found, before = _found(task, runtime)
     if before is not None and not wanted:
         found[before.name] = before
     seen = {name: one.state for name, one in found.items()}
@@ -327,10 +322,12 @@ def run(task):
     told = ["%s: %s" % step[::-1] for step in steps] + [_told(*step[:2], step[3]) for step in plan]
     result = {"changed": bool(told), "changes": told}
     if declared:
-        result["spec"] = declaration.digest_of(declared)
+        same = next((one.spec for one in found.values() if one.declared == declared), None)
+        result["spec"] = same or declaration.digest_of(declared)
     if task.diff and plan:
         result["diff"] = _diff(plan)
     if plan and runtime is not None:
+        rollout = rollout or _rollout(task, runtime, settings, declared, before)
         _apply(task, rollout, plan, len(wanted), result)
         if not task.check:
             found, _before_it = _found(task, runtime)
@@ -338,6 +335,15 @@ def run(task):
     kept = wanted if wanted else [] if not task.check else sorted(found)
     result["instances"] = [found[name].shown(seen[name]) for name in kept if name in found]
     return result
+
+
+def _rollout(task, runtime, settings, declared, before):
+    """What makes the changes. `before`: the Instance that keeps what was declared before, or None."""
+    back = task.args["state"] == "rolled_back"
+    given = (previous.secrets(before), previous.image(before)) if back else ()
+    changes = instances.Changes(task, runtime, declared, *given)
+    starts = task.args["state"] in ("started", "rolled_back")
+    return rolling.Rollout(changes, settings, starts, before, keep=not back)
 
 
 def _found(task, runtime):

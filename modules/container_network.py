@@ -109,7 +109,7 @@ class _Connected:
     def __init__(self, runtime, network, user):
         self.name = user["name"]
         self.words = None
-        record = runtime.part("containers.record").read(runtime.part("containers.folders").Folders(), user["container"])
+        record = runtime.part("containers.record").read(runtime.folders, user["container"])
         if record is None:
             return  # a step of a build
         joining, options = runtime.part("network.joining"), record.config.get("Networking") or {}

@@ -84,7 +84,7 @@ def _instances(task, runtime, gone):
 def _networks(task, runtime, gone):
     records = runtime.part("containers.record")
     used = set()
-    for record in records.everything(runtime.part("containers.folders").Folders()):
+    for record in records.everything(runtime.folders):
         if record.id not in gone:
             mode = record.host["NetworkMode"]
             used.update(mode.split(",") if isinstance(mode, str) else mode)
@@ -99,7 +99,7 @@ def _networks(task, runtime, gone):
 
 
 def _volumes(task, runtime, gone):
-    used = runtime.part("containers.removal").users(runtime.part("containers.folders").Folders())
+    used = runtime.part("containers.removal").users(runtime.folders)
     found = [
         volume.name
         for volume, labels in made.volumes(runtime)

@@ -240,7 +240,7 @@ def _absent(task):
 
 def _remove_everything(runtime):
     records = runtime.part("containers.record")
-    folders = runtime.part("containers.folders").Folders()
+    folders = runtime.folders
     names = [one.id for one in records.everything(folders)]
     if names:
         runtime.run(["rm", "-f", "-v"] + names)
@@ -274,4 +274,4 @@ def _running(task, home):
         return []
     runtime = installed.Runtime(task, home)
     records = runtime.part("containers.record")
-    return [one.name for one in records.everything(runtime.part("containers.folders").Folders()) if one.monitor()]
+    return [one.name for one in records.everything(runtime.folders) if one.monitor()]

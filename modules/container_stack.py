@@ -232,7 +232,7 @@ class Stack:
             if kind == "network":
                 record = self.runtime.network(name)
                 return None if record is None else record["labels"] or {}
-            folders = self.runtime.part("containers.folders").Folders()
+            folders = self.runtime.folders
             volumes = self.runtime.part("volumes.volume")
             volume = volumes.look(folders.root, volumes.check_name(name))
             return None if volume is None else volume.about.get("Labels") or {}

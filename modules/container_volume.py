@@ -76,7 +76,7 @@ def run(task):
 
 
 def _look(task, runtime):
-    volumes, folders = runtime.part("volumes.volume"), runtime.part("containers.folders").Folders()
+    volumes, folders = runtime.part("volumes.volume"), runtime.folders
     try:
         return volumes.look(folders.root, volumes.check_name(task.args["name"]))
     except runtime.part("errors").RuntimeFailure as error:

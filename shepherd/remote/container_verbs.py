@@ -39,7 +39,7 @@ def run(task):
 
 def chosen(runtime, names):
     """The Instances that are meant, by name. One that only keeps what was declared before must be called by its own."""
-    records = runtime.part("containers.record").everything(runtime.part("containers.folders").Folders())
+    records = runtime.part("containers.record").everything(runtime.folders)
     found = [instances.Instance(runtime, one) for one in records]
     return sorted((one for one in found if is_meant(one, names)), key=lambda one: one.name)
 

@@ -4,7 +4,7 @@ Two declarations are compared, never a declaration and what an engine made of it
 instance, as the label `shepherd.declared`, and its digest as `shepherd.spec`. Of secrets it has a keyed digest.
 """
 
-import json
+from shepherd.remote import fingerprint, wire  # whose JSON is here already: the package takes 10 ms to import
 
 APP, SPEC, DECLARED = "shepherd.app", "shepherd.spec", "shepherd.declared"
 HIDDEN = "(hidden)"
@@ -88,25 +88,14 @@ def declare(args, digest, salt):
     What is not declared is not in it. `salt` is the key of the digests of secrets. Raises DeclarationError.
     """
     found = {"image": args["image"], "digest": digest}
-    for name, _word in _VALUES:
-        found[name] = args[name]
-    for name, _word in _LISTS:
-        found[name] = sorted(str(one) for one in args[name] or ())
-    for name, _word in _SWITCHES:
-        found[name] = args[name] or None
-    for name, _word in _ORDERED:
-        found[name] = [str(one) for one in args[name] or ()]
-    found["networks"], found["addresses"] = _networks(args["networks"] or ())
-    found["aliases"] = sorted(set(args["aliases"] or ()))
-    found["shm_size"] = None if args["shm_size"] is None else size(args["shm_size"], "shm_size")
-    found["log"] = {name: value for name, value in (args["log"] or {}).items() if value is not None}
-    for name in ("command", "entrypoint"):
-        found[name] = None if args[name] is None else _words(args[name], name)
-    for name, _word in _PAIRS:
-        found[name] = {str(key): _text(value) for key, value in (args[name] or {}).items()}
-    found["secrets"] = {str(key): _keyed(salt, value) for key, value in (args["secrets"] or {}).items()}
-    found["resources"] = _limits(args["resources"] or {})
-    found["health"] = _health(args["health"] or {})
+    for name, reader in _READERS:
+        value = args[name]
+        if value is not None and value is not False and value != [] and value != {}:
+            found[name] = value if reader is None else reader(value, name)
+    if args["networks"]:
+        found["networks"], found["addresses"] = _networks(args["networks"])
+    if args["secrets"]:
+        found["secrets"] = {str(key): _keyed(salt, value) for key, value in args["secrets"].items()}
     found = {key: value for key, value in found.items() if value not in (None, [], {})}
     found["salt"] = salt
     _check(found)
@@ -153,10 +142,7 @@ def _text(value):
 
 
 def _keyed(salt, value):
-    import hashlib  # which brings OpenSSL: longer than a look at ten containers
-    import hmac
-
-    return hmac.new(salt.encode(), content(value), hashlib.sha256).hexdigest()
+    return fingerprint.keyed(salt.encode(), content(value))
 
 
 def content(value):
@@ -164,7 +150,27 @@ def content(value):
     return str(value).encode("utf-8", "surrogateescape")
 
 
-def _limits(given):
+def _in_any_order(given, _option):
+    return sorted(map(str, given))
+
+
+def _names(given, _option):
+    return sorted(set(given))
+
+
+def _in_order(given, _option):
+    return [str(one) for one in given]
+
+
+def _pairs(given, _option):
+    return {str(key): _text(value) for key, value in given.items()}
+
+
+def _said(given, _option):
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _limits(given, _option):
     found = {}
     for name, _word in _LIMITS:
         value = given.get(name)
@@ -174,7 +180,7 @@ def _limits(given):
     return found
 
 
-def _health(given):
+def _health(given, _option):
     if given.get("disable"):
         return {"disable": True}
     found = {name: given[name] for name, _word in _CHECKS if given.get(name) is not None}
@@ -184,6 +190,18 @@ def _health(given):
         if given.get(name) is not None:
             found[name] = seconds(given[name], "health." + name)
     return found
+
+
+# option: what makes of its value what is kept; None: it is kept as it is
+_READERS = (
+    [(name, size if name == "shm_size" else None) for name, _word in _VALUES]
+    + [(name, _in_any_order) for name, _word in _LISTS]
+    + [(name, None) for name, _word in _SWITCHES]
+    + [(name, _in_order) for name, _word in _ORDERED]
+    + [(name, _pairs) for name, _word in _PAIRS]
+    + [("aliases", _names), ("command", _words), ("entrypoint", _words)]
+    + [("log", _said), ("resources", _limits), ("health", _health)]
+)
 
 
 def _check(found):
@@ -233,21 +251,19 @@ def _is_fixed(word):
 
 def digest_of(declared):
     """What the label `shepherd.spec` says."""
-    import hashlib
-
-    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+    return fingerprint.sha256(wire.dumps(declared, in_order=True).encode())
 
 
 def labels(declared):
     """The words that keep a declaration with what was made of it."""
     found = ["--label", "%s=%s" % (SPEC, digest_of(declared))]
-    return found + ["--label", "%s=%s" % (DECLARED, json.dumps(declared, sort_keys=True))]
+    return found + ["--label", "%s=%s" % (DECLARED, wire.dumps(declared, in_order=True))]
 
 
 def kept(labels):
     """The declaration that such labels keep; None where no play has declared it."""
     try:
-        return json.loads((labels or {})[DECLARED])
+        return wire.loads((labels or {})[DECLARED])
     except (KeyError, ValueError):
         return None
 
@@ -270,7 +286,7 @@ def words(declared, app, instance):
     found += [one for name, word, form in _LOG if name in declared.get("log", {})
               for one in (word, form % declared["log"][name])]  # fmt: skip
     found += ["--no-healthcheck"] if "disable" in health else []
-    found += ["--health-cmd", json.dumps(health["exec"])] if "exec" in health else []
+    found += ["--health-cmd", wire.dumps(health["exec"])] if "exec" in health else []
     found += [one for name, word in _CHECKS if name in health for one in (word, str(health[name]))]
     found += [one for name, word in _TIMES if name in health for one in (word, "%dms" % (health[name] * 1000))]
     networks = declared.get("networks", [])

@@ -10,6 +10,7 @@ How one takes the place of another is in rolling.py.
 
 import os
 import time
+from bisect import bisect_left
 
 from shepherd.remote import declaration
 
@@ -29,6 +30,7 @@ class Instance:
         self.name = record.name
         labels = record.config["Config"].get("Labels") or {}
         self.app = labels.get(declaration.APP)
+        self.spec = labels.get(declaration.SPEC)
         self.declared = declaration.kept(labels) or {}
 
     @property
@@ -75,14 +77,10 @@ class Instance:
 def find(runtime, app):
     """{name: Instance} of NAME, NAME-1, …, of what was left of changes to them, and of NAME.previous."""
     records = runtime.part("containers.record")
-    folders = runtime.part("containers.folders").Folders()
-    try:
-        names = os.listdir(folders.names)
-    except OSError:
-        return {}
+    folders = runtime.folders
     found = {}
-    for name in names:
-        if name != app and not name.startswith((app + "-", app + ".")):
+    for name in _beginning(folders.names, app):
+        if name != app and name[len(app)] not in "-.":
             continue
         base = place(name)
         if base == app or name == app + PREVIOUS or (base.startswith(app + "-") and base[len(app) + 1 :].isdigit()):
@@ -90,6 +88,27 @@ def find(runtime, app):
             if record is not None:
                 found[name] = Instance(runtime, record)
     return found
+
+
+_listed = {"state": None, "names": []}  # of a folder of names, sorted: for the items of a loop
+_SETTLED = 1.0  # seconds after which a change would have given a folder another time, however coarse the clock
+
+
+def _beginning(folder, word):
+    """The names in a folder that begin with the word."""
+    try:
+        about = os.stat(folder)
+        state = (about.st_dev, about.st_ino, about.st_mtime_ns)
+        if _listed["state"] != state:
+            settled = about.st_mtime < time.time() - _SETTLED
+            _listed.update(state=state if settled else None, names=sorted(os.listdir(folder)))
+    except OSError:
+        return
+    names = _listed["names"]
+    for at in range(bisect_left(names, word), len(names)):
+        if not names[at].startswith(word):
+            return
+        yield names[at]
 
 
 def _record(records, folders, name):
@@ -296,8 +315,7 @@ def moved(runtime, instance, declared):
 
 def find_one(runtime, name):
     """The Instance of that name; None where there is none."""
-    folders = runtime.part("containers.folders").Folders()
-    record = runtime.part("containers.record").look(folders, name)
+    record = runtime.part("containers.record").look(runtime.folders, name)
     return None if record is None else Instance(runtime, record)
 
 

@@ -11,7 +11,7 @@ BROUGHT = "shepherd.brought"  # an annotation in the store's index: the name tha
 def containers(runtime):
     """(record, labels) of each container that a play declared."""
     records = runtime.part("containers.record")
-    for record in records.everything(runtime.part("containers.folders").Folders()):
+    for record in records.everything(runtime.folders):
         labels = record.config["Config"].get("Labels") or {}
         if declaration.APP in labels and declaration.DECLARED in labels:
             yield record, labels
@@ -29,7 +29,7 @@ def networks(runtime):
 
 def volumes(runtime):
     """(volume, labels) of each volume that a play declared."""
-    folders = runtime.part("containers.folders").Folders()
+    folders = runtime.folders
     for volume in runtime.part("volumes.volume").everything(folders.root):
         labels = volume.about.get("Labels") or {}
         if declaration.DECLARED in labels:
@@ -56,7 +56,7 @@ def of_stack(runtime, stack):
 def others_on(runtime, stack):
     """{(kind, name): the container} of networks and volumes that somebody has who is none of the stack's."""
     found = {}
-    for record in runtime.part("containers.record").everything(runtime.part("containers.folders").Folders()):
+    for record in runtime.part("containers.record").everything(runtime.folders):
         labels = record.config["Config"].get("Labels") or {}
         if labels.get(STACK) == stack and declaration.DECLARED in labels:
             continue

@@ -69,9 +69,9 @@ try:
 
     _scan = make_scanner(_Context)
 
-    def dumps(value):
-        """A value as JSON, in ASCII."""
-        encoder = make_encoder({}, _plain, encode_basestring_ascii, None, ":", ",", False, False, True)
+    def dumps(value, in_order=False):
+        """A value as JSON, in ASCII; `in_order`: keys sorted."""
+        encoder = make_encoder({}, _plain, encode_basestring_ascii, None, ":", ",", in_order, False, True)
         return "".join(encoder(value, 0))
 
     def loads(text):
@@ -88,7 +88,10 @@ try:
 except (ImportError, TypeError, AttributeError):  # another Python, or one that has changed it
     import json
 
-    dumps = json.JSONEncoder(separators=(",", ":"), default=_plain).encode
+    def dumps(value, in_order=False):
+        """A value as JSON, in ASCII; `in_order`: keys sorted."""
+        return json.dumps(value, separators=(",", ":"), default=_plain, sort_keys=in_order)
+
     loads = json.loads
 
 

@@ -18,9 +18,8 @@ import select
 import stat
 import time
 
-from shepherd.runtime.bundle import document, schema
+from shepherd.runtime.bundle import document
 from shepherd.runtime.errors import RuntimeFailure
-from shepherd.runtime.linux import syscalls
 
 VERSION = "1.2.0"
 _RECORD = {
@@ -217,6 +216,20 @@ def find(root: str, name: str) -> Container:
     return Container(root, name, folder, record)
 
 
+def is_paused(root: str, name: str) -> bool:
+    """Whether the processes of a container are stopped where they are. Raises RuntimeFailure for a damaged record.
+
+    Few records have the word in them, and the others, which are long, are not taken apart.
+    """
+    try:
+        with open(os.path.join(root, check_name(name), "state.json"), "rb", 0) as file:
+            if b'"paused"' not in file.read():
+                return False
+    except OSError:
+        return False
+    return bool(find(root, name).record.get("paused"))
+
+
 def hold(root: str, name: str) -> Container:
     """The container, locked: waits for whoever changes it now. Raises RuntimeFailure where there is none."""
     folder = os.path.join(root, check_name(name))
@@ -295,6 +308,8 @@ def _open_process(record):
     """A descriptor of the first process; None where it has ended or there is no such thing as a descriptor of it."""
     if not record.get("pid"):
         return None
+    from shepherd.runtime.linux import syscalls  # nor does who only looks need it
+
     try:
         descriptor = syscalls.pidfd_open(record["pid"])
     except OSError:
@@ -307,6 +322,8 @@ def _open_process(record):
 
 def signal_process(record: dict, number: int) -> bool:
     """Signal the first process, unless it has ended: whether it was there."""
+    from shepherd.runtime.linux import syscalls
+
     descriptor = _open_process(record)
     try:
         if descriptor is not None:
@@ -330,6 +347,8 @@ def kill_process(record: dict) -> None:
 
 def _record(folder):
     """The record; None where there is none. Raises RuntimeFailure for one that no command of ours wrote."""
+    from shepherd.runtime.bundle import schema  # who looks at many containers reads few of these
+
     path = os.path.join(folder, "state.json")
     try:
         with open(path, "rb") as file:

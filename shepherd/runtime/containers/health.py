@@ -139,7 +139,7 @@ def read(record):
     """The state of a running container's health; None where it has no check."""
     try:
         path = os.path.join(record.folders.running(record.id), "health.json")
-        with open(path, "rb") as file:
+        with open(path, "rb", 0) as file:
             return document.loads(file.read(), path)
     except OSError:
         return None

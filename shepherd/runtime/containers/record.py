@@ -102,7 +102,7 @@ class Record:
         """state.json as it is now. What cannot be read, after a power cut, is as if it had never been started."""
         found = dict(NEW)
         try:
-            with open(self.path("state.json"), "rb") as file:
+            with open(self.path("state.json"), "rb", 0) as file:
                 found.update(document.loads(file.read(), "state.json"))
         except (OSError, RuntimeFailure, TypeError, ValueError):
             pass
@@ -199,7 +199,7 @@ def read(folders, identity: str):
     """The record of an id; None where there is none."""
     path = os.path.join(folders.container(identity), "config.json")
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", 0) as file:
             config = document.loads(file.read(), path)
     except (OSError, RuntimeFailure):
         return None

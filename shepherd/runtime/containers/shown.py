@@ -24,7 +24,7 @@ def state(record) -> dict:
 def is_paused(record) -> bool:
     """Whether its processes are stopped where they are."""
     try:
-        return bool(processes.find(record.folders.started, record.id).record.get("paused"))
+        return processes.is_paused(record.folders.started, record.id)
     except RuntimeFailure:
         return False
 

@@ -4,15 +4,14 @@ A digest comes from outside and becomes a part of a path. So it is a Digest only
 everything that makes a path takes a Digest.
 """
 
+import sys
+
 from shepherd.runtime.errors import RuntimeFailure
 
-_own = None
-for _name in ("_sha256", "_sha2"):  # Python's own code: to 3.11, and since
-    try:
-        _own = __import__(_name).sha256
-        break
-    except ImportError:
-        pass
+try:  # Python's own code, by version: what is not there is looked for in every folder
+    _own = __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256").sha256
+except ImportError:
+    _own = None
 
 # algorithm → hexadecimal digits; what the specification registers. Others are refused: they could not be verified.
 ALGORITHMS = {"sha256": 64, "sha512": 128}
