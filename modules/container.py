@@ -6,7 +6,7 @@ check mode, is the digest that an earlier task of the play would have given the 
 
 import os
 
-from shepherd.remote import declaration, installed, instances, previous, rolling, static_addresses
+from shepherd.remote import declaration, installed, instances, prerequisites, rolling, steps
 
 SPEC = {
     "summary": "Manage containers",
@@ -64,7 +64,8 @@ SPEC = {
             "elements": "raw",
             "help": "Networks that are there, see `container_network`; or `none`, or `host`. Others on them find the"
             " container by `name`, which stands for all its replicas. Default: the network that all share, where"
-            " there are no names. `container:NAME`: that container's; it is made anew when that one was."
+            " there are no names. `container:NAME`: that container's; it is made anew or started"
+            " again when that one was."
             " `{name: NETWORK, ipv4_address: ADDRESS, ipv6_address: ADDRESS}`: it has these addresses there; it is"
             " changed by `stop-first` then, and there is one of it.",
         },
@@ -308,42 +309,33 @@ def run(task):
     else:
         declared = _declared(task, runtime, old.get("salt") or os.urandom(16).hex()) if wanted else {}
     if declared and runtime is not None:
-        _check(task, runtime, declared, len(wanted))
-    steps, found = rolling.leftovers(found) if wanted else ([], found)
+        prerequisites.check(task, runtime, declared, len(wanted))
+    left, found = rolling.leftovers(found) if wanted else ([], found)
     rollout = None
-    if steps and runtime is not None and not task.check:
-        rollout = _rollout(task, runtime, settings, declared, before)
-        rollout.tidy(steps, _found(task, runtime)[0])
+    if left and runtime is not None and not task.check:
+        rollout = rolling.rollout(task, runtime, settings, declared, before)
+        rollout.tidy(left, _found(task, runtime)[0])
         found, before = _found(task, runtime)
     if before is not None and not wanted:
         found[before.name] = before
     seen = {name: one.state for name, one in found.items()}
-    plan = list(_plan(args, found, seen, wanted, declared))
-    told = ["%s: %s" % step[::-1] for step in steps] + [_told(*step[:2], step[3]) for step in plan]
+    plan = list(steps.plan(args, found, seen, wanted, declared))
+    told = ["%s: %s" % step[::-1] for step in left] + [steps.told(*step[:2], step[3]) for step in plan]
     result = {"changed": bool(told), "changes": told}
     if declared:
         same = next((one.spec for one in found.values() if one.declared == declared), None)
         result["spec"] = same or declaration.digest_of(declared)
     if task.diff and plan:
-        result["diff"] = _diff(plan)
+        result["diff"] = steps.diff(plan)
     if plan and runtime is not None:
-        rollout = rollout or _rollout(task, runtime, settings, declared, before)
-        _apply(task, rollout, plan, len(wanted), result)
+        rollout = rollout or rolling.rollout(task, runtime, settings, declared, before)
+        result.update(rollout.do(plan, len(wanted)))
         if not task.check:
             found, _before_it = _found(task, runtime)
             seen = {name: one.state for name, one in found.items()}
     kept = wanted if wanted else [] if not task.check else sorted(found)
     result["instances"] = [found[name].shown(seen[name]) for name in kept if name in found]
     return result
-
-
-def _rollout(task, runtime, settings, declared, before):
-    """What makes the changes. `before`: the Instance that keeps what was declared before, or None."""
-    back = task.args["state"] == "rolled_back"
-    given = (previous.secrets(before), previous.image(before)) if back else ()
-    changes = instances.Changes(task, runtime, declared, *given)
-    starts = task.args["state"] in ("started", "rolled_back")
-    return rolling.Rollout(changes, settings, starts, before, keep=not back)
 
 
 def _found(task, runtime):
@@ -398,90 +390,3 @@ def _digest(task, runtime):
     if found is None and not task.check:
         task.fail("there is no image %s here: bring it with container_image first" % name)
     return found
-
-
-def _plan(args, found, seen, wanted, declared):
-    """(what is done, the instance's name, the Instance there or None, {field: (old, new)}). `seen`: their states."""
-    shown = args["show_env"]
-    running = args["state"] in ("started", "rolled_back")
-    for name in wanted:
-        one = found.get(name)
-        if one is None:
-            yield "created", name, None, declaration.differences({}, declared, shown)
-            continue
-        changes, state = declaration.differences(one.declared, declared, shown), seen[name]
-        changes = changes or instances.moved(one.runtime, one, declared)
-        if not changes and running and (state.get("Health") or {}).get("Status") == "unhealthy":
-            changes = {"health": ("unhealthy", "healthy")}
-        if changes or args["recreate"]:
-            yield "replaced", name, one, changes
-        elif running and not one.runs(state):
-            yield "started", name, one, {"status": (state["Status"], "running")}
-        elif args["state"] == "stopped" and one.runs(state):
-            yield "stopped", name, one, {"status": (state["Status"], "exited")}
-    for name in sorted(set(found) - set(wanted)):
-        yield "removed", name, found[name], {"state": ("present", "absent")}
-
-
-def _told(verb, name, changes):
-    if verb in ("created", "removed"):
-        return "%s: %s" % (name, verb)
-    fields = ", ".join("%s: %s → %s" % (field, _word(pair[0]), _word(pair[1])) for field, pair in changes.items())
-    return "%s: %s%s" % (name, verb, " (%s)" % fields if fields else "")
-
-
-def _word(value):
-    return "none" if value is None else value if isinstance(value, str) else str(value)
-
-
-def _diff(plan):
-    sides = []
-    for side in (0, 1):
-        found = {}
-        for _verb, name, _one, changes in plan:
-            fields = {field: pair[side] for field, pair in changes.items() if pair[side] is not None}
-            found[name] = fields or ("absent" if side == 0 else "present")
-        sides.append(found)
-    return {"before": sides[0], "after": sides[1]}
-
-
-def _check(task, runtime, declared, count):
-    """What is not there, or cannot be, before anything is touched."""
-    provider = declaration.provider(declared)
-    if provider is not None and instances.find_one(runtime, provider) is None and not task.check:
-        task.fail("networks: there is no container %s here, whose network it is to have" % provider)
-    for name in declared.get("networks", ()) if provider is None else ():
-        try:
-            known = name in ("none", "host", "bridge") or runtime.network(name) is not None
-        except runtime.part("errors").RuntimeFailure as error:
-            task.fail("networks: %s" % error.message)
-        if not known and not task.check:
-            task.fail("there is no network %s here: declare it with container_network first" % name)
-    static_addresses.check(task, runtime, declared, count)
-    fixed = declaration.fixed_ports(declared)
-    if count > 1 and fixed and not instances.is_fronted(runtime, declared):
-        task.fail("ports: %s can be published by one container alone on these networks, and there are %d replicas"
-                  % (fixed[0], count))  # fmt: skip
-
-
-def _apply(task, rollout, plan, count, result):
-    """What is planned; in check mode, how that would be."""
-    changes = rollout.changes
-    by = {verb: [(name, one) for found, name, one, _fields in plan if found == verb] for verb in _VERBS}
-    if by["replaced"] and rollout.start:
-        order, why = rollout.settings.order(changes, [one for _name, one in by["replaced"]], count)
-        result["update"] = {"order": order}
-        if why is not None:
-            result["update"]["because"] = why
-            if rollout.settings.asked == "start-first":
-                task.warn("%s: stop-first, since %s" % (changes.app, why))
-    if task.check:
-        return
-    changes.stop(*[name for name, _one in by["stopped"]])
-    changes.start([name for name, _one in by["started"]])
-    created = [name for name, _one in by["created"]]
-    rollout.roll(created, by["replaced"], result.get("update", {}).get("order"), count)
-    rollout.remove([name for name, _one in by["removed"]], count)
-
-
-_VERBS = ("created", "replaced", "started", "stopped", "removed")

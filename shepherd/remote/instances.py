@@ -192,10 +192,10 @@ class Changes:
         if words:
             self.runtime.run(["front", self.app] + words + ([] if wait is None else ["--wait", wait]))
 
-    def start(self, names):
-        """Start some that are there, and wait until they are well."""
+    def start(self, names, again=False):
+        """Start some that are there, `again`: that run, and wait until they are well."""
         try:
-            self.begin(names)
+            self.begin(names, names if again else ())
             self.await_well(names)
         except NotWell as found:
             self.fail("container %s did not start: %s" % (found.name, found.problem), found.checks, found.lines)
@@ -311,6 +311,28 @@ def moved(runtime, instance, declared):
     if other is None or has == other.record.id:
         return {}
     return {"networks": tuple("container %s (%s)" % (provider, one[:12]) for one in (has, other.record.id))}
+
+
+def left_behind(runtime, state, declared):
+    """The same of one that has the network of an earlier start of the declared container: nothing reaches it there."""
+    provider = declaration.provider(declared)
+    other = None if provider is None else find_one(runtime, provider)
+    if other is None:
+        return {}
+    about = other.state
+    has, now = _network_of(state), _network_of(about)
+    if None in (has, now) or has == now:
+        return {}
+    return {"networks": ("container %s as it ran before" % provider, "as it runs since %s" % about["StartedAt"])}
+
+
+def _network_of(state):
+    """What tells a running container's network namespace from others (namespaces(7)); None where it does not run."""
+    try:
+        about = os.stat("/proc/%d/ns/net" % state["Pid"])
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def find_one(runtime, name):

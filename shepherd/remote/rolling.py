@@ -11,8 +11,9 @@ A play may be killed at any step. NAME.next never has connections: it can be rem
 NAME, it was NAME and still serves. Where there are both, the change to NAME was made, or all but its last step.
 """
 
-from shepherd.remote import declaration, previous
+from shepherd.remote import declaration, instances, previous
 from shepherd.remote.instances import NEXT, OLD, NotWell, find_one, place, told_of
+from shepherd.remote.steps import VERBS
 from shepherd.remote.task import Failure
 
 DEFAULTS = {"order": None, "at_a_time": 1, "drain": "10s", "on_failure": "rollback"}
@@ -71,6 +72,14 @@ def leftovers(found):
     return steps, found
 
 
+def rollout(task, runtime, settings, declared, before):
+    """The Rollout that a task asks for."""
+    back = task.args["state"] == "rolled_back"
+    given = (previous.secrets(before), previous.image(before)) if back else ()
+    changes = instances.Changes(task, runtime, declared, *given)
+    return Rollout(changes, settings, task.args["state"] in ("started", "rolled_back"), before, keep=not back)
+
+
 class Rollout:
     """The changes to all instances. `before`: the Instance that keeps what was declared before, or None; `start`:
     whether they are to run; `keep`: whether what is replaced is kept as what was declared before."""
@@ -83,6 +92,26 @@ class Rollout:
         self.keep = keep
         self.first = False
         self.others = 0  # instances beside those that are changed at a time
+
+    def do(self, plan, count):
+        """What is planned (see steps.py), in check mode not: what there is to say of it."""
+        changes, task, said = self.changes, self.changes.task, {}
+        by = {verb: [(name, one) for found, name, one, _fields in plan if found == verb] for verb in VERBS}
+        if by["replaced"] and self.start:
+            order, why = self.settings.order(changes, [one for _name, one in by["replaced"]], count)
+            said["order"] = order
+            if why is not None:
+                said["because"] = why
+                if self.settings.asked == "start-first":
+                    task.warn("%s: stop-first, since %s" % (changes.app, why))
+        if not task.check:
+            changes.stop(*[name for name, _one in by["stopped"]])
+            changes.start([name for name, _one in by["started"]])
+            changes.start([name for name, _one in by["restarted"]], again=True)
+            created = [name for name, _one in by["created"]]
+            self.roll(created, by["replaced"], said.get("order"), count)
+            self.remove([name for name, _one in by["removed"]], count)
+        return {"update": said} if said else {}
 
     def tidy(self, steps, found):
         """What `leftovers` found."""

@@ -43,6 +43,7 @@ class Plan:
         self.changes = []
         self.services = {}
         self.steps = {}  # of services that are to be changed: replaced, started, … as `container` says it
+        self.following = set()  # those of which nothing is to be changed but what they depend on
         self.options = {one["service"]: one["options"] for one in stack.wanted["services"]}
         self.resources = []  # (kind, options) of networks and volumes to make
         self.orphans = self._orphans()
@@ -123,7 +124,8 @@ class Plan:
             changes = ["%s: started" % options["name"]]
         self.services[one["service"]] = result["instances"]
         if not changes:
-            changes = self._restarted(one)
+            changes = self._followed(one)
+            self.following.update([one["service"]] if changes else [])
         if changes:
             self._check_words(one)
             self.steps[one["service"]] = changes
@@ -204,18 +206,21 @@ class Plan:
         names = instances.names(one["options"])
         return [each for each in (instances.find_one(self.stack.runtime, name) for name in names) if each is not None]
 
-    def _restarted(self, one):
-        """What is to be started again since something that it depends on is replaced."""
-        causes = [
-            need["service"]
-            for need in one["needs"]
-            if need["restart"] and any(": replaced" in change for change in self.steps.get(need["service"], ()))
-        ]
+    def _followed(self, one):
+        """What is to be started again, or replaced, since something that it depends on is."""
+        done, causes = "restarted", []
+        for need in one["needs"]:
+            steps = self.steps.get(need["service"], ())
+            verbs = {step.partition(" (")[0].rpartition(": ")[2] for step in steps}
+            for verb in ("replaced", "restarted", "started"):
+                if verb in verbs and (need.get("network") or (need["restart"] and verb == "replaced")):
+                    causes.append("%s is %s" % (need["service"], verb))
+                    if need.get("network") and verb == "replaced":
+                        done = "replaced"  # the network that it had is gone with the other
+                    break
         if not causes or one["once"]:
             return []
-        shares = any(need.get("network") and need["service"] in causes for need in one["needs"])
-        done = "replaced" if shares else "restarted"  # the network that it had is gone with the other
-        return ["%s: %s (%s is replaced)" % (each.name, done, ", ".join(causes)) for each in self.found(one)]
+        return ["%s: %s (%s)" % (each.name, done, ", ".join(causes)) for each in self.found(one)]
 
 
 def _is_taken(port):

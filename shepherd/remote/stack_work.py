@@ -122,7 +122,7 @@ class Work:
 
     def _change(self, one):
         planned, what = self.plan.steps[one["service"]], "service %s" % one["service"]
-        if ": restarted" in planned[0]:
+        if one["service"] in self.plan.following and ": restarted" in planned[0]:
             for each in self.plan.found(one):
                 self.stack.runtime.run(["restart", each.name], (), what + ": ")
             return planned

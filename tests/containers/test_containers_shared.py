@@ -76,10 +76,27 @@ def test_addresses_owners_and_the_network_of_another(site, app):
     failed = site.good(tasks, host=ONE)
     for words in wrong:
         assert words in failed.result(words)["msg"]
-    site.good([{"container": {**other, "networks": ["container:blog-way"]}}], host=ONE)
+    played = [{"container": {**other, "networks": ["container:blog-way"]}}]
+    site.good(played, host=ONE)
+    site.runtime("restart", "blog-way")
+    seen = site.good([STACK, *played], "--check", "--diff", host=ONE)
+    done = site.good([STACK, *played], host=ONE)
+    for kind, name in (("container_stack", "blog-side"), ("container", "other")):
+        assert seen.result(kind)["changes"] == done.result(kind)["changes"]
+        assert done.result(kind)["changes"][0].startswith(f"{name}: restarted (networks: container blog-way as it ran")
+        assert seen.result(kind)["diff"]["after"][name]["networks"].startswith("as it runs since 20")
+    assert site.host.exec([*ask, "http://10.77.3.9:9000/motd"]).stdout == "welcome"
+    assert site.good([STACK, *played], host=ONE).changed == set()
+    site.runtime("stop", "blog-way")
+    assert site.good([STACK], host=ONE).result("container_stack")["changes"] == [
+        "blog-way: started (status: exited → running)",
+        "blog-side: restarted (way is started)",
+    ]
+    assert site.host.exec([*ask, "http://10.77.3.9:9000/motd"]).stdout == "welcome"
+    assert site.good([STACK], host=ONE).changed == set()
+
     site.runtime("rm", "-f", "blog-side", "blog-way")
     site.good([STACK], host=ONE)
-    played = [{"container": {**other, "networks": ["container:blog-way"]}}]
     again = site.good(played, host=ONE).result("container")
     assert again["changes"][0].startswith("other: replaced (networks: container blog-way")
     assert site.good(played, host=ONE).changed == set()
