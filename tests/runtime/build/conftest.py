@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builds import Builds, busybox
+from canaries import SECRET, WANTED
 
 from shepherd.runtime.images import layers
 
@@ -42,3 +43,23 @@ def base(builds: Builds, request: pytest.FixtureRequest) -> Builds:
     subprocess.run(["cp", "-al", str(request.getfixturevalue("with_base")), str(builds.root)], check=True)
     (builds.root / "lock").unlink(missing_ok=True)  # each its own
     return builds
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """A folder beside the store and the context; it and the machine's files are afterwards as they were."""
+    place = tmp_path / "canary"
+    (place / "inner").mkdir(parents=True)
+    (place / "secret").write_text(SECRET)
+    (place / "secret").chmod(0o600)
+
+    def state() -> object:
+        below = {
+            str(one): (one.lstat()[:6], one.lstat().st_mtime_ns, one.read_text() if one.is_file() else None)
+            for one in [place, *place.rglob("*")]
+        }
+        return below, [os.stat(path)[:7] for path in WANTED], sorted(os.listdir("/"))
+
+    before = state()
+    yield place
+    assert state() == before

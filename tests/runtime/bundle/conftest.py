@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from bundles import Bundle, busybox
 
+from shepherd.runtime.linux import cgroups
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -22,3 +24,12 @@ def bundle(tmp_path: Path) -> Iterator[Bundle]:
     made = Bundle(tmp_path)
     yield made
     made.destroy()
+
+
+@pytest.fixture
+def group(bundle: Bundle) -> cgroups.Group:
+    """The bundle's control group."""
+    found = cgroups.Group(bundle.linux["cgroupsPath"].strip("/"))
+    if not found.found:
+        pytest.skip("no control groups are mounted here")
+    return found

@@ -239,3 +239,13 @@ class Runtime:
                 for target, _kind, _names in cgroups.hierarchies():
                     if Path(target, "shepherd", name).exists():
                         Path(target, "shepherd", name).rmdir()
+
+
+UP = "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done"
+
+
+def up(runtime: Runtime, name: str = "one", *words: str, script: str = UP) -> int:
+    """The pid of a container that runs this script, and has said that it is up."""
+    runtime.start(name, *words, "box:1", "sh", "-c", script)
+    runtime.until(lambda: "up" in runtime.do("logs", name))
+    return runtime.inspect(name)["State"]["Pid"]
