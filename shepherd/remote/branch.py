@@ -3,11 +3,9 @@
 The process is a copy of this one, in its process group: when a task is cancelled, all of them end.
 """
 
-import json
 import os
-import traceback
 
-from shepherd.remote import process
+from shepherd.remote import process, wire
 
 
 class Branch:
@@ -30,7 +28,7 @@ class Branch:
         with os.fdopen(self._reading, "rb") as pipe:
             told = pipe.read()
         os.waitpid(self._pid, 0)
-        found = json.loads(told.decode()) if told else {"raised": "the process was killed"}
+        found = wire.loads(told.decode()) if told else {"raised": "the process was killed"}
         if "raised" in found:
             raise RuntimeError(found["raised"])
         return found["returned"]
@@ -42,8 +40,10 @@ def _run(function, writing):
         try:
             answer = {"returned": function()}
         except Exception:
+            import traceback
+
             answer = {"raised": traceback.format_exc()}
         with os.fdopen(writing, "wb") as pipe:
-            pipe.write(json.dumps(answer).encode())
+            pipe.write(wire.dumps(answer).encode())
     finally:
         os._exit(0)

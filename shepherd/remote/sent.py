@@ -4,10 +4,9 @@ They lie in FOLDER/STACK, appear whole, and are never changed: other content has
 """
 
 import os
-import shutil
-import tarfile
 
 FOLDER = "/etc/shepherd/stacks"
+_PIECE = 1 << 16  # bytes
 
 
 def folder(stack):
@@ -21,6 +20,9 @@ def missing(stack, names):
 
 def unpack(stack, stream):
     """Put what a tar has into its place. Raises OSError or tarfile.TarError."""
+    import shutil  # both take longer to import than most stacks to look at
+    import tarfile
+
     for path in (os.path.dirname(FOLDER), FOLDER, folder(stack)):
         if not os.path.isdir(path):
             os.mkdir(path, 0o755 if path == os.path.dirname(FOLDER) else 0o700)
@@ -47,8 +49,10 @@ def _write(archive, entry, path):
     if entry.isdir():
         os.mkdir(path)
     else:
+        content = archive.extractfile(entry)
         with open(path, "xb") as file:
-            shutil.copyfileobj(archive.extractfile(entry), file)
+            for piece in iter(lambda: content.read(_PIECE), b""):
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
     os.chown(path, entry.uid, entry.gid)
@@ -64,6 +68,8 @@ def forget(stack, kept):
     for name in set(names) - set(kept):
         path = os.path.join(folder(stack), name)
         if os.path.isdir(path) and not os.path.islink(path):
+            import shutil
+
             shutil.rmtree(path)
         else:
             os.unlink(path)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 
 from shepherd.remote import declaration, instances, made
 from shepherd.remote.task import Failure
@@ -224,6 +223,8 @@ class Plan:
 
 
 def _is_taken(port):
+    import socket  # for the ports of what is changed alone
+
     family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
     with socket.socket(family, kind) as one:
