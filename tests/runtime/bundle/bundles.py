@@ -195,3 +195,21 @@ def user_namespace(bundle: Bundle, host: int = 100000) -> None:
     for folder, _folders, files in os.walk(bundle.rootfs):
         for path in [folder, *(os.path.join(folder, one) for one in files)]:
             os.chown(path, host, host, follow_symlinks=False)
+
+
+ALL = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_SETUID",
+    "CAP_SETGID",
+    "CAP_SYS_CHROOT",
+]
+
+
+def with_capabilities(bundle: Bundle, *more: str) -> None:
+    """Give its process those of ALL, and more."""
+    names = [*ALL, *more]
+    bundle.process["capabilities"] = dict.fromkeys(("bounding", "effective", "permitted"), names)

@@ -1,44 +1,9 @@
-"""apt and package with a repository of our own, in a lab host. What is expected was seen with ansible-core 2.18."""
+"""apt with a repository of our own, in a lab host. What is expected was seen with ansible-core 2.18."""
 
-from pathlib import Path
-
-import lab_target
 import pytest
+from installed import REPOSITORY, version
 
 pytestmark = pytest.mark.lab
-
-HERE = Path(__file__).parent
-REPOSITORY = "/srv/repository"
-
-
-@pytest.fixture(scope="module")
-def host(lab):
-    host = lab.hosts[-1]
-    if host.exec(["sh", "-c", "command -v apt-get"], check=False).returncode:
-        pytest.skip("this machine's packages are not apt's")
-    host.exec(["python3", "-", REPOSITORY], stdin=(HERE / "apt_repository.py").read_text())
-    host.exec(["sh", "-c", "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*"])
-    host.exec(["tee", "/etc/apt/sources.list"], stdin=f"deb [trusted=yes] file:{REPOSITORY} ./\n")
-    host.exec(["apt-get", "-q", "update"])
-    return host
-
-
-@pytest.fixture(scope="module")
-def target(host, tmp_path_factory):
-    yield from lab_target.target(host, tmp_path_factory)
-
-
-@pytest.fixture(autouse=True)
-def fresh(host):
-    """No package of ours is there before a test."""
-    command = "dpkg-query -W -f '${Package}\\n' 'sh-*' 2>/dev/null | xargs -r dpkg --purge --force-all >/dev/null 2>&1"
-    host.exec(["sh", "-c", f"{command}; rm -f /etc/sh-*"])
-
-
-def version(host, name):
-    """The version that dpkg has; "" for none."""
-    told = host.exec(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", name], check=False).stdout
-    return told.partition(" ")[2] if told.startswith("installed") else ""
 
 
 def play(run, host, steps):
@@ -402,41 +367,3 @@ def test_broken_ones_are_mended(run, host):
 def test_build_dependencies_need_sources(run):
     result = run("apt", {"name": "sh-foo", "state": "build-dep"})
     assert result["failed"] and "deb-src" in result["msg"]
-
-
-def test_package_is_apts_here(run, host):
-    for options, changed, then in (
-        ({"state": "present", "install_recommends": "no"}, True, "1.0"),
-        ({"state": "present"}, False, "1.0"),
-        ({"state": "latest", "use": "apt"}, False, "1.0"),
-        ({"state": "absent", "purge": "yes"}, True, ""),
-    ):
-        result = run("package", {"name": "sh-rec", **options})
-        assert result["changed"] is changed and not result.get("failed"), result
-        assert version(host, "sh-rec") == then
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"state": "frob"}, "value of state must be one of: absent, build-dep, fixed, latest, present, got: frob"),
-        ({"frob": 1}, "Unsupported parameters for (apt) module: frob. Supported parameters include: allow_change"),
-        ({"purge": "perhaps"}, "argument 'purge' is not of type bool: perhaps"),
-        ({"deb": "/x.deb"}, "parameters are mutually exclusive: deb|name|upgrade"),
-        ({"use": "frob"}, 'Could not find a matching action for the "frob" package manager.'),
-        ({"use": "apk", "purge": True}, "With apk there are no more options than name and state: purge"),
-    ],
-)
-def test_package_does_not_know(run, options, message):
-    result = run("package", {"name": "sh-rec", **options})
-    assert result["failed"] and result["msg"].startswith(message)
-
-
-def test_package_with_what_only_apt_knows(run, host):
-    assert run("package", {"pkg": "sh-foo=1.0,sh-baz"}, check=True)["changed"]
-    assert run("package", {"pkg": "sh-foo=1.0,sh-baz"})["changed"]
-    assert (version(host, "sh-foo"), version(host, "sh-baz")) == ("1.0", "1.0")
-    assert run("package", {"update_cache": "yes", "cache_valid_time": "86400"})["cache_updated"] is False
-    assert run("package", {"upgrade": False})["changed"] is False
-    assert run("package", {"upgrade": True})["changed"]
-    assert version(host, "sh-foo") == "2.0~rc1"
