@@ -45,10 +45,17 @@ def _make(root, folder, device, own):
     name = os.path.basename(path)
     kind = _TYPES[device["type"]]
     number = 0 if device["type"] == "p" else os.makedev(device["major"], device["minor"])
+    mode = device.get("fileMode")
+    mode = (0o666 if mode is None else mode) & 0o7777
+    owner = device.get("uid") or 0, device.get("gid") or 0
     try:
         if "user" in own and device["type"] != "p":
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))  # the node could not be opened
-        os.mknod(name, kind | 0o600, number, dir_fd=folder)
+        before = os.umask(0)
+        try:
+            os.mknod(name, kind | mode, number, dir_fd=folder)
+        finally:
+            os.umask(before)
     except FileExistsError:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_IFMT(found.st_mode) != kind or (number and found.st_rdev != number):
@@ -57,17 +64,19 @@ def _make(root, folder, device, own):
     except PermissionError:
         _bind(root, path, kind, number)
         return
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    made = found.st_mode, found.st_rdev, found.st_uid, found.st_gid
+    if made == (kind | mode, number, *owner):
+        return  # nothing is left to do: no rights that the folder hands down
     # by descriptor: the folder may be one that others write to
     node = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         found = os.fstat(node)
         if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
             raise RuntimeFailure("%s was changed while it was made" % path)
-        owner = device.get("uid") or 0, device.get("gid") or 0
         if owner != (found.st_uid, found.st_gid):
             os.chown(shown(node), *owner)
-        mode = device.get("fileMode")
-        os.chmod(shown(node), (0o666 if mode is None else mode) & 0o7777)
+        os.chmod(shown(node), mode)
     finally:
         os.close(node)
 

@@ -281,8 +281,12 @@ def _write_beside(path, text):
     beside = "%s.%d" % (path, os.getpid())
     descriptor = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        with open(descriptor, "w") as file:
-            file.write(text)
+        try:
+            left = text.encode()
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
     except OSError:
         os.unlink(beside)  # no room for it
         raise
@@ -292,8 +296,8 @@ def _write_beside(path, text):
 def start_time(pid: int) -> int:
     """When the process began, in clock ticks since boot: with the pid it is a name that is used once. 0 if it ended."""
     try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+        with open("/proc/%d/stat" % pid, "rb", 0) as file:
+            fields = file.read(4096).rpartition(b")")[2].split()
     except OSError:
         return 0
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])

@@ -87,7 +87,14 @@ def _delegate(target, path):
     A group that has processes of its own hands none down, unless it is the machine's: the kernel would hand on those of
     threads alone ("threaded" in cgroup-v2.rst), and the group would take no process. A limit that needs one says so.
     """
-    for part in [""] + parents(path):
+    above = [""] + parents(path)
+    try:
+        whole = set(read(target, "cgroup.controllers").split())
+        if whole <= set(read(target, above[-1], "cgroup.subtree_control").split()):
+            return  # so have those above it
+    except OSError:
+        pass
+    for part in above:
         control = os.path.join(target, part, "cgroup.subtree_control")
         try:
             missing = set(read(target, part, "cgroup.controllers").split()) - set(read(control).split())
