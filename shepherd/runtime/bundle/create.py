@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from shepherd.runtime.bundle import document, groups, hooks, options, rootfs, stage, state, trees
+from shepherd.runtime.bundle import document, groups, hooks, options, outside, rootfs, stage, state, trees
 from shepherd.runtime.bundle.config import namespaces
 from shepherd.runtime.bundle.init import Init
 from shepherd.runtime.bundle.process import Process
@@ -115,7 +115,7 @@ class _Creation:
         self.joined = {}
         self.trees = {}
         self.sockets = []
-        self.claim = self.container = None
+        self.claim = self.container = self.record = None
         self.grouped = False
         self.hooked = False  # some have run: those that come after the end have to, too
         self.pid = None
@@ -131,8 +131,45 @@ class _Creation:
         place = os.path.realpath(os.path.join(request.bundle, config["root"]["path"]))
         files = rootfs.Rootfs(config, place, self.group.path, self.trees, new)
         self.claim = state.Claim(request.root, request.name)
-        lock = os.open(os.path.join(self.claim.folder, "init"), os.O_RDONLY | os.O_CLOEXEC)
-        listener = None if start else Listener(self.claim.lock)
+        self.record = {
+            "ociVersion": state.VERSION,
+            "id": request.name,
+            "bundle": request.bundle,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "owner": os.geteuid(),
+            "group": self.group.path,
+            "config": config,
+        }
+        if self.group.unit:
+            self.record["unit"] = self.group.unit
+        self.container = self.claim.publish(self.record)
+        cradle = self._grouping(self._make_cradle)
+        try:
+            if start and outside.is_possible(request, self.process, new, self.joined):
+                self._make_from_outside(files, new, cradle)
+            else:
+                self._make_from_inside(files, new, cradle, start, console, notify)
+        finally:
+            if cradle is not None:
+                os.close(cradle)
+        return self.container
+
+    def _make_from_outside(self, files, new, cradle):
+        making = outside.Making(self, files, new, self.joined)
+        try:
+            making.make(cradle)
+            self.record.update(pid=self.pid, began=state.start_time(self.pid), ready=True)
+            self.container.prepare()  # while the process enters its root; before, it ends with this one
+            making.finish()
+            self._commit()
+            making.start()
+        finally:
+            making.close()
+
+    def _make_from_inside(self, files, new, cradle, start, console, notify):
+        request, config = self.request, self.config
+        lock = os.open(os.path.join(self.container.folder, "init"), os.O_RDONLY | os.O_CLOEXEC)
+        listener = None if start else Listener(self.container.lock)
         self.sockets += [one for one in (listener,) if one]
         self.ours, self.theirs = stage.channel()
         init = Init(request, self.process, files, self.theirs, lock, listener, console, notify)
@@ -147,35 +184,20 @@ class _Creation:
             stage.close_others(kept, request.preserved)
             self.process.prepare()
 
-        record = {
-            "ociVersion": state.VERSION,
-            "id": request.name,
-            "bundle": request.bundle,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "owner": os.geteuid(),
-            "group": self.group.path,
-            "config": config,
-        }
-        if self.group.unit:
-            record["unit"] = self.group.unit
-        container = self.container = self.claim.publish(record)
-        cradle = self._grouping(self._make_cradle)
         try:
             offsets = config["linux"].get("timeOffsets")
             child, direct, born = stage.fork(new - late, self.joined, self.theirs, prepare, init.main, offsets, cradle)
         finally:
             os.close(lock)
-            if cradle is not None:
-                os.close(cradle)
         self.theirs.close()
         self.pid = child if direct else self._converse(child)
         # from here on it builds its root, and we do the rest beside it
         if init.takes_network:
             self._say(b"network", [stage.make_namespace("network")])
-        record.update(pid=self.pid, began=state.start_time(self.pid))
-        container.save()
-        doors = self._grouping(self._open_group, born) or []
-        said = document.dumps(dict(container.public(), status="creating", pid=self.pid))
+        self.record.update(pid=self.pid, began=state.start_time(self.pid))
+        self.container.save()
+        doors = self._grouping(moves.open_doors, self.open_group(born)) or []
+        said = document.dumps(dict(self.container.public(), status="creating", pid=self.pid))
         hooked = bool(config.get("hooks"))
         self._say(b"grouped", doors)
         if not hooked:  # nothing happens in between: it need not wait
@@ -186,16 +208,22 @@ class _Creation:
             hooks.run(config, "prestart", said)
             hooks.run(config, "createRuntime", said)
             self.ours.say(b"go" + said.encode("ascii"))
-        record["ready"] = True
-        container.prepare()
+        self.record["ready"] = True
+        self.container.prepare()
         self._expect(b"created")
-        if request.pid_file:
-            write_pid_file(request.pid_file, self.pid)
-        container.commit()
+        self._commit()
         self.ours.say(b"start" if start else b"wait")
         if start:
             self._started()
-        return container
+
+    def _commit(self):
+        if self.request.pid_file:
+            write_pid_file(self.request.pid_file, self.pid)
+        self.container.commit()
+
+    def open_group(self, born: bool) -> list:
+        """Make its groups: the files by which its process goes into those of version 1."""
+        return self._grouping(self._open_group, born) or []
 
     def _say(self, word, descriptors):
         """And hand them over."""
@@ -225,9 +253,9 @@ class _Creation:
     def _expect(self, word):
         said = self.ours.hear()
         if said != word:
-            raise RuntimeFailure("the container's process ended before it was ready%s" % self._how())
+            raise RuntimeFailure("the container's process ended before it was ready%s" % self.how())
 
-    def _how(self):
+    def how(self) -> str:
         """How the process ended, as far as its parent is told."""
         status = os.waitpid(self.pid, 0)[1]
         self.pid = None
@@ -257,7 +285,7 @@ class _Creation:
         return self.group.make_cradle()
 
     def _open_group(self, born):
-        """The whole of it, with its limits: the doors by which the container's process enters."""
+        """The whole of it, with its limits."""
         doors = self.group.enter(self.pid, self.config["linux"].get("resources") or {}, born)
         owner = groups.owner(self.config)
         if owner is not None:

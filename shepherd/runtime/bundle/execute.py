@@ -77,7 +77,7 @@ def start(request: Request) -> int:
         if not direct:
             pid = _told(ours, pid)
         try:
-            doors = group.admit(pid, born, container.record["pid"])
+            doors = moves.open_doors(group.admit(pid, born, container.record["pid"]))
         except FileNotFoundError:
             if os.geteuid() == 0:
                 raise RuntimeFailure("container %s has just ended" % container.name) from None

@@ -12,7 +12,7 @@ from shepherd.runtime.bundle import document, hooks
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import moves, paths, syscalls
 
-_PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
+PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
 
 
 class Init:
@@ -40,11 +40,12 @@ class Init:
         """Never returns, except by raising."""
         os.umask(0o022)
         self.process.open_label()
-        self._name()
+        name_machine(self.config)
         if self.takes_network:
             self._take_network()
-        self._set_parameters()
-        self.rootfs.build(self._join_group)
+        set_parameters(self.config)
+        for _mount in self.rootfs.build(self._join_group):
+            pass
         slave = self._make_terminal() if self.config["process"].get("terminal") else None
         # nobody who could write somewhere comes in between
         early = not self.config.get("hooks") and not self.rootfs.covers_groups()
@@ -63,7 +64,7 @@ class Init:
             self.rootfs.enter()
         persona = self.config["linux"].get("personality")
         if persona:
-            syscalls.personality(_PERSONALITIES[persona["domain"]])
+            syscalls.personality(PERSONALITIES[persona["domain"]])
         self.process.enter_folder(True)
         self.process.find_program()
         if slave is not None:
@@ -105,26 +106,6 @@ class Init:
             os._exit(1)  # the runtime is gone
         return data[len(word) :]
 
-    def _name(self):
-        if self.config.get("hostname"):
-            sethostname(self.config["hostname"])
-        if self.config.get("domainname"):
-            syscalls.setdomainname(self.config["domainname"])
-
-    def _set_parameters(self):
-        """In the machine's /proc, which shows a process the parameters of its own namespaces."""
-        for name, value in (self.config["linux"].get("sysctl") or {}).items():
-            path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    os.write(descriptor, value.encode())
-                finally:
-                    os.close(descriptor)
-            except OSError as error:
-                pointer = "/linux/sysctl/" + name.replace("~", "~0").replace("/", "~1")
-                raise RuntimeFailure("%s: cannot set it to %.60r: %s" % (pointer, value, error.strerror)) from None
-
     def _make_terminal(self):
         master, slave = self._terminal.make(self.rootfs.root)
         size = self.config["process"].get("consoleSize")
@@ -160,3 +141,26 @@ class Init:
 def lock(descriptor: int) -> None:
     """Hold the lock until this process executes another program."""
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def name_machine(config: dict) -> None:
+    """Set the names of this process's UTS namespace."""
+    if config.get("hostname"):
+        sethostname(config["hostname"])
+    if config.get("domainname"):
+        syscalls.setdomainname(config["domainname"])
+
+
+def set_parameters(config: dict) -> None:
+    """In the machine's /proc, which shows a process the parameters of its own namespaces."""
+    for name, value in (config["linux"].get("sysctl") or {}).items():
+        path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, value.encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            pointer = "/linux/sysctl/" + name.replace("~", "~0").replace("/", "~1")
+            raise RuntimeFailure("%s: cannot set it to %.60r: %s" % (pointer, value, error.strerror)) from None

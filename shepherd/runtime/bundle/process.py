@@ -46,10 +46,10 @@ class Process:
         self.pointer = pointer
         self.user = process["user"]
         self.no_new_privileges = bool(process.get("noNewPrivileges"))
-        self._sets = self._capabilities()
-        self._limits = self._rlimits()
+        self.sets = self._capabilities()
+        self.limits = self._rlimits()
         self._scheduler = self._scheduler_attributes()
-        self._filter = _compiled(seccomp)
+        self.filter = _compiled(seccomp)
         self._label = None
         self._affinity = None
         if process.get("selinuxLabel") and not os.path.exists("/sys/fs/selinux/enforce"):
@@ -61,7 +61,7 @@ class Process:
     @property
     def listener(self):
         """The path of the socket that gets the seccomp notifications, or None."""
-        return self._filter[2] if self._filter else None
+        return self.filter[2] if self.filter else None
 
     def _capabilities(self):
         """Five sets of numbers; what is not given is empty. Names that are not known here are left out, which is said
@@ -80,12 +80,12 @@ class Process:
         """Leave out, and say so, capabilities that this process lacks; for one that enters no other user namespace."""
         from shepherd.runtime.linux import capabilities
 
-        wanted = set().union(*self._sets)
-        lacking = wanted - capabilities.current()["permitted"] if wanted else ()
+        wanted = set().union(*self.sets)
+        lacking = wanted - capabilities.permitted() if wanted else ()
         if lacking:
             names = ["CAP_" + capabilities.NAMES[number] for number in lacking]
             self._leave_out("this process cannot give %s, which it has not itself", names)
-            self._sets = [one - lacking for one in self._sets]
+            self.sets = [one - lacking for one in self.sets]
 
     def _leave_out(self, message, names):
         shown = ", ".join(ascii(name)[1:-1][:60] for name in sorted(names))
@@ -116,30 +116,33 @@ class Process:
 
     # On the machine, before any namespace is entered
 
-    def prepare(self) -> None:
-        """What needs the machine's privileges and is inherited: limits above ours, scheduling, who dies first."""
-        for number, _soft, hard, name in self._limits:
-            soft_now, hard_now = syscalls.getrlimit(number)
+    def prepare(self, pid: int = 0) -> None:
+        """What needs the machine's privileges and is inherited: limits above ours, scheduling, who dies first.
+
+        Of a process of that number, or of this one.
+        """
+        for number, _soft, hard, name in self.limits:
+            soft_now, hard_now = syscalls.getrlimit(number, pid)
             if _above(hard, hard_now):
                 try:
-                    syscalls.setrlimit(number, soft_now, hard)
+                    syscalls.setrlimit(number, soft_now, hard, pid)
                 except OSError:
                     raise RuntimeFailure(
                         "%s/rlimits: %s: this user may not raise it above %d" % (self.pointer, name, hard_now)
                     ) from None
         adjustment = self.process.get("oomScoreAdj")
         if adjustment is not None:
-            self._try("oomScoreAdj", _write, "/proc/self/oom_score_adj", b"%d" % adjustment)
+            self._try("oomScoreAdj", _write, "/proc/%s/oom_score_adj" % (pid or "self"), b"%d" % adjustment)
         priority = self.process.get("ioPriority")
         if priority:
             value = _IO_CLASSES[priority["class"]] << 13 | (priority.get("priority") or 0)
-            self._try("ioPriority", syscalls.ioprio_set, value)
+            self._try("ioPriority", syscalls.ioprio_set, value, pid)
         if self._scheduler:
-            self._try("scheduler", syscalls.sched_setattr, self._scheduler)
+            self._try("scheduler", syscalls.sched_setattr, self._scheduler, pid)
         initial = (self.process.get("execCPUAffinity") or {}).get("initial")
         if initial:
             chosen = processors(initial, self.pointer + "/execCPUAffinity/initial")
-            self._try("execCPUAffinity/initial", os.sched_setaffinity, 0, chosen)
+            self._try("execCPUAffinity/initial", os.sched_setaffinity, pid, chosen)
 
     def move_to_final_processors(self) -> None:
         """For `exec`: where it runs from when it is in its control group."""
@@ -166,24 +169,26 @@ class Process:
 
     # Inside
 
-    def find_program(self) -> bytes:
-        """The path to execute: PATH is searched as execvp(3) does. Raises RuntimeFailure."""
+    def candidates(self) -> list:
+        """Where the program may be: PATH is searched as execvp(3) does."""
         name = self.process["args"][0]
         if "/" in name:
-            candidates = [name]
-        else:
-            path = self.environment().get("PATH", _PATH)
-            candidates = [os.path.join(folder or ".", name) for folder in path.split(":")]
+            return [name]
+        return [os.path.join(folder or ".", name) for folder in self.environment().get("PATH", _PATH).split(":")]
+
+    def find_program(self, look=lambda path: os.stat(path).st_mode) -> bytes:
+        """The path to execute. `look` says what there is at a path, or raises OSError. Raises RuntimeFailure."""
+        name = self.process["args"][0]
         refused = None
-        for candidate in candidates:
+        for candidate in self.candidates():
             try:
-                found = os.stat(candidate)
+                mode = look(candidate)
             except OSError as error:
                 refused = refused or (error if not isinstance(error, FileNotFoundError) else None)
                 continue
-            if stat.S_ISDIR(found.st_mode):
+            if stat.S_ISDIR(mode):
                 refused = refused or IsADirectoryError(21, "is a folder")
-            elif not found.st_mode & 0o111:
+            elif not mode & 0o111:
                 refused = refused or PermissionError(13, "may not be executed")
             else:
                 return os.fsencode(candidate)
@@ -196,6 +201,13 @@ class Process:
     def environment(self) -> dict:
         """Names to values; of one that is there twice, the last."""
         return dict(one.partition("=")[::2] for one in self.process.get("env") or [])
+
+    def whole_environment(self, look=os.open) -> dict:
+        """With HOME, where that is missing, as /etc/passwd has it, which `look` opens as os.open does."""
+        environment = self.environment()
+        if "HOME" not in environment:
+            environment["HOME"] = _home(self.user["uid"], look)
+        return environment
 
     def enter_folder(self, make: bool) -> None:
         """Go to `cwd`, made where it is missing if `make` says so: it has to be below the root (CVE-2024-21626)."""
@@ -217,29 +229,32 @@ class Process:
 
     def _check_folder(self):
         try:
-            here = os.getcwd()
+            here = os.getcwdb()
         except OSError:
-            here = ""
-        if not here.startswith("/"):
-            raise RuntimeFailure("%s/cwd: %s leads out of the container" % (self.pointer, self.process["cwd"]))
+            here = b""
+        self.check_folder(0, here)
+
+    def check_folder(self, error: int, here: bytes) -> None:
+        """Raise RuntimeFailure for what another process found in its place: an errno, where it is then (getcwd(2))."""
+        folder = self.process["cwd"]
+        if error == 13:  # EACCES, as in enter_folder
+            return
+        if error:
+            raise RuntimeFailure("%s/cwd: %s: %s" % (self.pointer, folder, os.strerror(error)))
+        if not here.startswith(b"/"):
+            raise RuntimeFailure("%s/cwd: %s leads out of the container" % (self.pointer, folder))
 
     def become(self, report: int, terminal: bool) -> None:
         """Become the program: does not return. `report` is the descriptor that gets what fails."""
         path = self.find_program()
-        environment = self.environment()
-        if "HOME" not in environment:
-            environment["HOME"] = _home(self.user["uid"])
+        environment = self.whole_environment()
         if not terminal:
-            self._give_streams()
+            self.give_streams()
         if self._label:
             os.write(*self._label)
             os.close(self._label[0])
-        for number, soft, hard, name in self._limits:
-            try:
-                syscalls.setrlimit(number, soft, hard)
-            except OSError as error:
-                raise RuntimeFailure("%s/rlimits: %s: %s" % (self.pointer, name, error.strerror)) from None
-        filter_ = self._filter
+        self.limit()
+        filter_ = self.filter
         if self.no_new_privileges:
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         elif filter_:
@@ -249,7 +264,7 @@ class Process:
         if filter_ and filter_[0] & SECCOMP_FILTER_FLAG_NEW_LISTENER:
             self._install(filter_)
             filter_ = None
-        filtered = self._filter is not None and filter_ is None
+        filtered = self.filter is not None and filter_ is None
         self._become_user()
         self._enter_folder_again()
         arguments = [os.fsencode(one) for one in self.process["args"]]
@@ -267,6 +282,14 @@ class Process:
             self._install(filter_)
         os.execve(path, arguments, environment)
 
+    def limit(self, pid: int = 0) -> None:
+        """Set the limits of a process of that number, or of this one."""
+        for number, soft, hard, name in self.limits:
+            try:
+                syscalls.setrlimit(number, soft, hard, pid)
+            except OSError as error:
+                raise RuntimeFailure("%s/rlimits: %s: %s" % (self.pointer, name, error.strerror)) from None
+
     def _install(self, filter_):
         from shepherd.runtime.linux import seccomp  # imported when it was compiled
 
@@ -276,7 +299,7 @@ class Process:
 
     notify = None  # called with the descriptor of a seccomp listener
 
-    def _give_streams(self):
+    def give_streams(self):
         """A user that is not root opens /dev/stderr and the like by name: they have to be its own."""
         for number in (0, 1, 2):
             try:
@@ -291,8 +314,8 @@ class Process:
         mask = user.get("umask")
         from shepherd.runtime.linux import capabilities  # imported when the names were looked up
 
-        capabilities.drop_bounding(self._sets[0])
-        syscalls.prctl(_PR_SET_KEEPCAPS, 1)
+        capabilities.drop_bounding(self.sets[0])
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
         groups = user.get("additionalGids") or []
         try:
             os.setgroups(groups)
@@ -304,8 +327,8 @@ class Process:
             os.setresuid(user["uid"], user["uid"], user["uid"])
         except OSError as error:
             raise RuntimeFailure("%s/user: %d:%d: %s" % (self.pointer, user["uid"], user["gid"], error.strerror))
-        capabilities.apply(*self._sets)
-        syscalls.prctl(_PR_SET_KEEPCAPS, 0)
+        capabilities.apply(*self.sets)
+        syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 0)
         os.umask(0o022 if mask is None else mask)
 
     def _enter_folder_again(self):
@@ -316,7 +339,6 @@ class Process:
         self._check_folder()
 
 
-_PR_SET_KEEPCAPS = 8
 _NULL = os.makedev(1, 3)
 
 
@@ -345,10 +367,10 @@ def _write(path, data):
         os.close(descriptor)
 
 
-def _home(uid):
+def _home(uid, look):
     """The user's folder in /etc/passwd inside (passwd(5)), read as bytes and only so far; / where there is none."""
     try:
-        descriptor = os.open("/etc/passwd", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = look("/etc/passwd", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return "/"
     try:

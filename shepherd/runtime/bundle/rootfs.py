@@ -15,8 +15,9 @@ from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import mounts, paths, syscalls, user_namespace
 from shepherd.runtime.linux.paths import shown
 
-_PROPAGATION = dict(options.PROPAGATION, **{"": syscalls.MS_SLAVE | syscalls.MS_REC})
+PROPAGATION = dict(options.PROPAGATION, **{"": syscalls.MS_SLAVE | syscalls.MS_REC})
 _NOTHING_SHARED = (syscalls.MS_SLAVE | syscalls.MS_REC, syscalls.MS_PRIVATE | syscalls.MS_REC)
+NO_PIVOT = "the machine's root is in memory (initramfs): --no-pivot makes do without"
 # file systems that show the kernel: a container that could choose where they go would choose what we write into
 _EXACT = ("proc", "sysfs")
 
@@ -32,16 +33,19 @@ class Rootfs:
         self.trees = trees
         self.own = own
         self.root = -1
+        self.hierarchies = None  # of control groups, where they are known
+        self.mounter = mount_here  # of what shows the namespaces of whoever mounts it: /proc and control groups
         if any("tmpcopyup" in (mount.get("options") or ()) for mount in config.get("mounts") or []):
             __import__("shepherd.runtime.linux.attributes")  # while there is something to import from
         self._late = []  # what becomes read-only when everything is in it
         self._groups = None  # ShownGroups that are still to be mounted
 
-    def build(self, before_groups) -> None:
-        """All mounts and devices; `before_groups()` is called where control groups are about to be mounted.
+    def build(self, before_groups):
+        """All mounts and devices, as a generator that stops after each mount, for who has something to do meanwhile.
 
-        Where they are the last mount, as everybody has it, their places are made, and `mount_groups` is still to be
-        called: to put the process into its group takes the longest of all. Raises OSError or RuntimeFailure.
+        `before_groups()` is called where control groups are about to be mounted. Where they are the last mount, as
+        everybody has it, their places are made, and `mount_groups` is still to be called: to put the process into its
+        group takes the longest of all. Raises OSError or RuntimeFailure.
         """
         linux = self.config["linux"]
         self._open_root(linux.get("rootfsPropagation") or "")
@@ -53,6 +57,7 @@ class Rootfs:
                 self._mount(number, mount)
                 if self._groups and number + 1 < len(table):
                     self.mount_groups()
+            yield
         if not any(mount["destination"].rstrip("/") == "/dev" and _is_bind(mount) for mount in table):
             devices.make_defaults(self.root, self.own)
         for number, device in enumerate(linux.get("devices") or []):
@@ -65,13 +70,22 @@ class Rootfs:
                     "/linux/devices/%d: cannot make %s: %s" % (number, device["path"], error.strerror)
                 ) from None
 
+    def close(self) -> None:
+        """For a process that goes on: nothing of it is open any more."""
+        if self.root >= 0:
+            os.close(self.root)
+            self.root = -1
+        if self._groups is not None:
+            self._groups.close()
+
     def mount_groups(self) -> None:
         """What `build` has left to do, if anything, now that the process is in its group."""
         if self._groups is None:
             return
         groups, self._groups = self._groups, None
-        with _Named(groups.number, self.config["mounts"][groups.number]):
-            groups.mount(self.own, self.group)
+        mount = self.config["mounts"][groups.number]
+        with _Named(groups.number, mount):
+            groups.mount(self.own, self.group, self.mounter, _about(groups.number, mount))
 
     def covers_groups(self) -> bool:
         """Whether `protect` has something to do where control groups are."""
@@ -105,7 +119,7 @@ class Rootfs:
         except OSError as error:
             hint = None
             if error.errno == errno.EINVAL:
-                hint = "the machine's root is in memory (initramfs): --no-pivot makes do without"
+                hint = NO_PIVOT
             raise RuntimeFailure("pivot_root: %s" % error.strerror, hint) from None
         os.fchdir(old)
         os.close(old)
@@ -114,7 +128,7 @@ class Rootfs:
         os.chdir("/")
         propagation = self.config["linux"].get("rootfsPropagation")
         if propagation:
-            syscalls.mount(None, "/", None, _PROPAGATION[propagation])
+            syscalls.mount(None, "/", None, PROPAGATION[propagation])
 
     def enter_moving(self) -> None:
         """The same where pivot_root(2) is impossible: the root is moved onto the machine's (--no-pivot)."""
@@ -125,7 +139,7 @@ class Rootfs:
         os.chdir("/")
 
     def _open_root(self, propagation):
-        first = _PROPAGATION[propagation.replace("unbindable", "private")]  # it is bound once, below
+        first = PROPAGATION[propagation.replace("unbindable", "private")]  # it is bound once, below
         syscalls.mount(None, "/", None, first)
         if first not in _NOTHING_SHARED:
             _make_parent_private(self.path)
@@ -140,7 +154,7 @@ class Rootfs:
         if chosen.bind or kind == "bind":
             self._bind(number, mount, chosen)
         elif kind == "cgroup":
-            self._groups = ShownGroups(number, target, chosen)
+            self._groups = ShownGroups(number, target, chosen, self.hierarchies)
             top = self._folder(target, False)
             try:
                 self._groups.make_places(self.root, top, self.path + "/")  # not what is in the machine's /sys, shown
@@ -153,9 +167,9 @@ class Rootfs:
             finally:
                 os.close(place)
         else:
-            self._mount_new(mount, kind, target, chosen)
+            self._mount_new(mount, kind, target, chosen, _about(number, mount))
 
-    def _mount_new(self, mount, kind, target, chosen):
+    def _mount_new(self, mount, kind, target, chosen, about):
         """A file system of its own, not a part of another."""
         flags = chosen.flags
         if (kind == "tmpfs" and flags & syscalls.MS_RDONLY) or target.rstrip("/") == "/dev":
@@ -168,6 +182,8 @@ class Rootfs:
                 self._mount_kernel(kind, place, flags)
             elif kind == "mqueue":
                 syscalls.mount(mount.get("source") or kind, shown(place), kind, flags)
+            elif kind == "proc":
+                self.mounter([(mount.get("source") or kind, place, kind, flags, chosen.data or None)], about)
             else:
                 syscalls.mount(mount.get("source") or kind, shown(place), kind, flags, chosen.data or None)
             if chosen.copy_up and kind == "tmpfs":
@@ -184,7 +200,7 @@ class Rootfs:
         """/proc or /sys. In a user namespace each can be mounted only with processes, or a network, of its own: else
         the machine's are shown; /sys read-only with all that is in it, its control groups too (CVE-2023-25809)."""
         try:
-            syscalls.mount(kind, shown(place), kind, flags)
+            (self.mounter if kind == "proc" else mount_here)([(kind, place, kind, flags, None)])
         except PermissionError:
             words = ["rbind", "rnosuid", "rnoexec", "rnodev"] + (["rro"] if kind == "sysfs" else [])
             source, needed = {"sysfs": ("/sys", "network"), "proc": ("/proc", "pid")}[kind]
@@ -254,6 +270,15 @@ class Rootfs:
                 os.close(place)
 
 
+def mount_here(mounts: list, _about=None) -> None:
+    """New file systems: (source, descriptor of the place, type, flags, data) of each. Raises OSError.
+
+    Who may do it later, since there is something to say of what fails (`about`), is in outside.py.
+    """
+    for source, place, kind, flags, data in mounts:
+        syscalls.mount(source, shown(place), kind, flags, data)
+
+
 class _Named:
     """What fails inside is said of this mount."""
 
@@ -266,11 +291,12 @@ class _Named:
 
     def __exit__(self, kind, error, trace):
         if isinstance(error, OSError):
-            mount = self._mount
-            what = mount.get("source") or mount.get("type") or "mount"
-            raise RuntimeFailure(
-                "/mounts/%d: cannot mount %s at %s: %s" % (self._number, what, mount["destination"], error.strerror)
-            ) from None
+            raise RuntimeFailure("%s: %s" % (_about(self._number, self._mount), error.strerror)) from None
+
+
+def _about(number, mount):
+    what = mount.get("source") or mount.get("type") or "mount"
+    return "/mounts/%d: cannot mount %s at %s" % (number, what, mount["destination"])
 
 
 def _is_bind(mount):

@@ -11,17 +11,21 @@ from shepherd.runtime.linux.paths import shown
 
 
 class ShownGroups:
-    """For a mount of the type cgroup. `number` is which of the table it is, `chosen` its options."""
+    """For a mount of the type cgroup. `number` is which of the table it is, `chosen` its options.
 
-    def __init__(self, number: int, target: str, chosen):
+    `found` are the hierarchies, where they are known.
+    """
+
+    def __init__(self, number: int, target: str, chosen, found=None):
         self.number = number
         self.target = target
         self._chosen = chosen
+        self._found = found
         self._places = []  # (hierarchy, descriptor)
 
     def make_places(self, root: int, top: int, hidden: str) -> None:
         """`top` is the descriptor of the target; what the machine has mounted below `hidden` is left out."""
-        found = [one for one in cgroups.hierarchies() if not one[0].startswith(hidden)]
+        found = [one for one in self._found or cgroups.hierarchies() if not one[0].startswith(hidden)]
         if [kind for _path, kind, _names in found] == ["cgroup2"]:
             self._places = [(found[0], os.dup(top))]
             return
@@ -48,32 +52,43 @@ class ShownGroups:
         if flags & syscalls.MS_RDONLY:
             trees.change(root, self.target, syscalls.MOUNT_ATTR_RDONLY)
 
-    def mount(self, own, group: str) -> None:
-        """Now. `own` are the kinds of the container's new namespaces, `group` is the path of its group."""
-        for hierarchy, place in self._places:
-            try:
-                self._mount(hierarchy, place, own, group)
-            finally:
-                os.close(place)
+    def mount(self, own, group: str, mounter, about: str) -> None:
+        """Now. `own` are the kinds of the container's new namespaces, `group` is the path of its group.
 
-    def _mount(self, hierarchy, place, own, group):
-        """One of them; without a namespace of them, only the container's own."""
-        path, kind, names = hierarchy
-        flags = self._chosen.flags
-        if "cgroup" in own and kind == "cgroup2":
-            syscalls.mount("cgroup2", shown(place), "cgroup2", flags)
-        elif "cgroup" in own:
+        `mounter` is as rootfs.mount_here, and does it as the container's process. Raises OSError.
+        """
+        try:
+            if "cgroup" in own:
+                mounter([self._new(hierarchy, place) for hierarchy, place in self._places], about)
+            else:
+                for hierarchy, place in self._places:
+                    self._show(hierarchy[0], place, group)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Without their places."""
+        while self._places:
+            os.close(self._places.pop()[1])
+
+    def _new(self, hierarchy, place):
+        """The mount of one of them, whose root is the container's group for a process in a namespace of them."""
+        _path, kind, names = hierarchy
+        data = None
+        if kind == "cgroup":
             named = any(name.startswith("name=") for name in names)
             data = ",".join((["none"] if named else []) + names + (["xattr"] if named else []))
-            syscalls.mount("cgroup", shown(place), "cgroup", flags, data)
-        else:
-            source = os.path.join(path, group)
-            tree = trees.clone_source({"source": source if os.path.isdir(source) else path}, self._chosen)
-            if tree is not None:
-                syscalls.move_mount(tree, place)
-                os.close(tree)
-            else:  # before Linux 5.12; below a read-only tmpfs
-                syscalls.mount(source, shown(place), None, syscalls.MS_BIND)
+        return kind, place, kind, self._chosen.flags, data
+
+    def _show(self, path, place, group):
+        """Without a namespace of them: a part of the machine's, the container's own."""
+        source = os.path.join(path, group)
+        tree = trees.clone_source({"source": source if os.path.isdir(source) else path}, self._chosen)
+        if tree is not None:
+            syscalls.move_mount(tree, place)
+            os.close(tree)
+        else:  # before Linux 5.12; below a read-only tmpfs
+            syscalls.mount(source, shown(place), None, syscalls.MS_BIND)
 
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

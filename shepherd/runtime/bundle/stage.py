@@ -229,7 +229,7 @@ class _Hidden:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
 
 
-class _BornIn:
+class BornIn:
     """Processes forked inside belong to another process namespace: a new one (None), or an open one."""
 
     def __init__(self, namespace):
@@ -326,7 +326,7 @@ def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None, cra
 
 def _fork(new, joined, direct, cradle):
     if direct and ("pid" in new or "pid" in joined):
-        with _BornIn(joined.get("pid")) as place:
+        with BornIn(joined.get("pid")) as place:
             return place.fork(cradle)
     return _born(cradle)
 

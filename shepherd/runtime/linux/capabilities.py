@@ -21,7 +21,7 @@ DEFAULT = (
 ).split()
 
 _VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3: 64 bits in two halves
-_PR_CAP_AMBIENT, _RAISE, _CLEAR_ALL = 47, 2, 4
+PR_CAP_AMBIENT, RAISE, CLEAR_ALL = 47, 2, 4
 
 
 def numbers(names: list) -> set:
@@ -59,16 +59,25 @@ def apply(bounding: set, effective: set, inheritable: set, permitted: set, ambie
     `bounding` is what `drop_bounding` left. Raises OSError where the kernel refuses (EPERM: more than it has). What the
     kernel does not know is left out: an image made for a newer one runs on an older.
     """
-    known = (1 << (last() + 1)) - 1
-    halves = []
-    words = [_bits(one) & known for one in (effective, permitted, inheritable)]
     del bounding  # it was set before the user changed
-    for shift in (0, 32):
-        halves += [word >> shift & 0xFFFFFFFF for word in words]
-    syscalls.capset(struct.pack("=II", _VERSION, 0), struct.pack("=6I", *halves))
-    syscalls.prctl(_PR_CAP_AMBIENT, _CLEAR_ALL)
+    syscalls.capset(*words(effective, inheritable, permitted))
+    syscalls.prctl(PR_CAP_AMBIENT, CLEAR_ALL)
     for number in sorted(ambient):
-        syscalls.prctl(_PR_CAP_AMBIENT, _RAISE, number)
+        syscalls.prctl(PR_CAP_AMBIENT, RAISE, number)
+
+
+def words(effective: set, inheritable: set, permitted: set) -> tuple:
+    """(header, data) as capset(2) takes them; what the kernel does not know is left out."""
+    known = (1 << (last() + 1)) - 1
+    whole = [_bits(one) & known for one in (effective, permitted, inheritable)]
+    halves = [word >> shift & 0xFFFFFFFF for shift in (0, 32) for word in whole]
+    return struct.pack("=II", _VERSION, 0), struct.pack("=6I", *halves)
+
+
+def permitted() -> set:
+    """The numbers of those that this process may have in effect."""
+    _effective, low, _inheritable, _effective, high, _inheritable = syscalls.capget(struct.pack("=II", _VERSION, 0))
+    return {number for number in range(64) if (high << 32 | low) >> number & 1}
 
 
 def current() -> dict:

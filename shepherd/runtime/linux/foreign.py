@@ -65,10 +65,16 @@ try:
     if libc.getpid() != os.getpid():
         raise TypeError
 
-    def typed(name, *kinds):
+    def typed(name, *kinds, result=c_int):
         """A function of the C library whose arguments are of these kinds: to convert them takes half of a call."""
         function = _Function((name, libc))
-        function.argtypes = kinds
+        function.argtypes, function.restype = kinds, result
+        return function
+
+    def at(place: int, *kinds):
+        """The function whose instructions begin at this address; it returns a long."""
+        function = _Function(place)
+        function.argtypes, function.restype = kinds, c_long
         return function
 
 except (ImportError, AttributeError, TypeError):  # another Python, or one that has changed it
@@ -78,11 +84,15 @@ except (ImportError, AttributeError, TypeError):  # another Python, or one that 
     libc = ctypes.CDLL(None, use_errno=True)
     locked = ctypes.PyDLL(None, use_errno=True)
 
-    def typed(name, *kinds):
+    def typed(name, *kinds, result=c_int):
         """A function of the C library whose arguments are of these kinds."""
         function = libc[name]
-        function.argtypes = kinds
+        function.argtypes, function.restype = kinds, result
         return function
+
+    def at(place: int, *kinds):
+        """The function whose instructions begin at this address; it returns a long."""
+        return ctypes.CFUNCTYPE(c_long, *kinds)(place)
 
 
 def address(data: bytes) -> bytes:

@@ -117,8 +117,11 @@ _SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, _SHRINK, _GROW, _WRITE
 _F_ADD_SEALS = 1033
 
 
-def sealed(content: bytes) -> int:
-    """A file in memory that nobody can change any more, closed on execve. Raises OSError."""
+def sealed(content: bytes, size=None) -> int:
+    """A file in memory that nobody can change any more, closed on execve. Raises OSError.
+
+    With a `size` zeros follow the content.
+    """
     import fcntl
 
     flags = syscalls.MFD_CLOEXEC | syscalls.MFD_ALLOW_SEALING
@@ -127,5 +130,7 @@ def sealed(content: bytes) -> int:
     except OSError:
         descriptor = syscalls.memfd_create("init", flags)  # before Linux 6.3
     os.write(descriptor, content)
+    if size:
+        os.ftruncate(descriptor, size)
     fcntl.fcntl(descriptor, _F_ADD_SEALS, _SEALS)
     return descriptor

@@ -9,14 +9,30 @@ _GENERIC = {"rw", "ro", "nosuid", "nodev", "noexec", "relatime", "noatime", "xat
 def hierarchies() -> list:
     """What is mounted: a list of (mount point, kind, options), options being the controllers of version 1."""
     found = []
-    with open("/proc/self/mounts") as file:
-        for line in file:
-            _source, target, kind, options = line.split()[:4]
-            if kind == "cgroup2":
-                found.append((target, kind, []))
-            elif kind == "cgroup":
-                found.append((target, kind, [word for word in options.split(",") if word not in _GENERIC]))
+    with open("/proc/self/mounts", "rb", 0) as file:
+        content = os.fsdecode(file.readall())
+    for line in content.splitlines():
+        if " cgroup" not in line:
+            continue  # a machine with many containers has many mounts
+        _source, target, kind, options = line.split()[:4]
+        if kind == "cgroup2":
+            found.append((target, kind, []))
+        elif kind == "cgroup":
+            found.append((target, kind, [word for word in options.split(",") if word not in _GENERIC]))
     return found
+
+
+def open_doors(paths: list) -> list:
+    """Descriptors of the files `tasks` of groups, for a process that may not open them itself. Raises OSError."""
+    doors = []
+    try:
+        for path in paths:
+            doors.append(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+    except BaseException:
+        for door in doors:
+            os.close(door)
+        raise
+    return doors
 
 
 def go(doors: list) -> None:

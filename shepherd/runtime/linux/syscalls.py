@@ -74,7 +74,7 @@ RESOLVE_IN_ROOT = 0x10
 
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_EXEC = 0x1, 0x2, 0x10  # memfd_create(2)
 
-PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 36, 38
+PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 8, 36, 38
 PR_CAPBSET_DROP = 24  # <linux/prctl.h>
 
 # <asm/unistd.h>; a machine that uses the generic table has the same number as the others that do
@@ -232,6 +232,13 @@ def capset(header: bytes, data: bytes) -> None:
     _checked(_libc.capset(header, data))
 
 
+def capget(header: bytes) -> tuple:
+    """What capset takes, of this thread: effective, permitted and inheritable, then again for the higher 32."""
+    found = (c_uint * 6)()
+    _checked(_libc.capget(header, found))
+    return tuple(found)
+
+
 def seccomp(operation: int, flags: int, arguments: bytes) -> int:
     """seccomp(2): the descriptor of a listener where the flags ask for one, else 0."""
     number = _SECCOMP.get(_MACHINE, _SECCOMP_GENERIC)
@@ -296,27 +303,27 @@ def bpf(command: int, attributes) -> int:
     return _checked(_call(_BPF.get(_MACHINE, _BPF_GENERIC), command, attributes, len(attributes)))
 
 
-def ioprio_set(priority: int) -> None:
-    """This process's priority of input and output: class << 13 | data (<linux/ioprio.h>)."""
-    _checked(_call(_IOPRIO_SET.get(_MACHINE, _IOPRIO_SET_GENERIC), 1, 0, priority))  # IOPRIO_WHO_PROCESS
+def ioprio_set(priority: int, pid: int = 0) -> None:
+    """A process's, or this one's, priority of input and output: class << 13 | data (<linux/ioprio.h>)."""
+    _checked(_call(_IOPRIO_SET.get(_MACHINE, _IOPRIO_SET_GENERIC), 1, pid, priority))  # IOPRIO_WHO_PROCESS
 
 
-def getrlimit(kind: int) -> tuple:
-    """This process's (soft, hard) limit of a kind of getrlimit(2), -1 for none. (The module resource is a library.)"""
+def getrlimit(kind: int, pid: int = 0) -> tuple:
+    """(soft, hard) of a process, or this one, -1 for none. `kind` is getrlimit(2)'s; resource is a library."""
     found = (c_ulonglong * 2)()
-    _checked(_call(_PRLIMIT.get(_MACHINE, _PRLIMIT_GENERIC), 0, kind, 0, found))
+    _checked(_call(_PRLIMIT.get(_MACHINE, _PRLIMIT_GENERIC), pid, kind, 0, found))
     return tuple(-1 if value == _INFINITY else value for value in found)
 
 
-def setrlimit(kind: int, soft: int, hard: int) -> None:
+def setrlimit(kind: int, soft: int, hard: int, pid: int = 0) -> None:
     """Set both, -1 for none."""
     limits = (c_ulonglong * 2)(soft & _INFINITY, hard & _INFINITY)
-    _checked(_call(_PRLIMIT.get(_MACHINE, _PRLIMIT_GENERIC), 0, kind, limits, 0))
+    _checked(_call(_PRLIMIT.get(_MACHINE, _PRLIMIT_GENERIC), pid, kind, limits, 0))
 
 
 _INFINITY = (1 << 64) - 1
 
 
-def sched_setattr(attributes: bytes) -> None:
-    """How this process is scheduled: a struct sched_attr (sched_setattr(2))."""
-    _checked(_call(_SCHED_SETATTR.get(_MACHINE, _SCHED_SETATTR_GENERIC), 0, attributes, 0))
+def sched_setattr(attributes: bytes, pid: int = 0) -> None:
+    """How a process, or this one, is scheduled: a struct sched_attr (sched_setattr(2))."""
+    _checked(_call(_SCHED_SETATTR.get(_MACHINE, _SCHED_SETATTR_GENERIC), pid, attributes, 0))

@@ -64,7 +64,7 @@ class Group:
         """
         if not self.path:
             raise RuntimeFailure("/linux/cgroupsPath: is the group of the whole machine", "name one below it")
-        if not any(os.path.isdir(folder) for folder in self._folders()):
+        if not any(os.access(folder, os.F_OK) for folder in self._folders()):
             return
         pids = self.processes()
         if pids:
@@ -81,7 +81,7 @@ class Group:
         return all(missing)
 
     def _make(self, hierarchy):
-        return folders.make(hierarchy, self.path) or hierarchy[0] == self._cradle
+        return hierarchy[0] == self._cradle or folders.make(hierarchy, self.path)
 
     _cradle = None  # where version 2 is mounted, if we have made the group there
 
@@ -115,24 +115,18 @@ class Group:
         return self.admit(pid, born)
 
     def admit(self, pid: int, born: bool = False, beside=None) -> list:
-        """Let a process in: descriptors by which it goes into the groups of version 1 by itself (moves.go).
+        """Let a process in: the files by which it goes into the groups of version 1 by itself (moves.go).
 
         Into that of version 2 it is moved, unless it was `born` there. Where what runs inside has made groups of its
         own below it and version 2 takes no process in the one above those, the process comes to where the process
         `beside` is. Raises OSError.
         """
         doors = []
-        try:
-            for folder, (_target, kind, _names) in zip(self._folders(), self.found):
-                if kind == "cgroup":
-                    door = os.path.join(folder, folders.ENTRANCES[kind])
-                    doors.append(os.open(door, os.O_WRONLY | os.O_CLOEXEC))
-                elif not born:
-                    self._move(folder, pid, beside)
-        except BaseException:
-            for door in doors:
-                os.close(door)
-            raise
+        for folder, (_target, kind, _names) in zip(self._folders(), self.found):
+            if kind == "cgroup":
+                doors.append(os.path.join(folder, folders.ENTRANCES[kind]))
+            elif not born:
+                self._move(folder, pid, beside)
         return doors
 
     def _move(self, folder, pid, beside):
