@@ -107,7 +107,8 @@ class Making:
                 visit.follow("network", self.servant.pid)
             set_parameters(self.config)
             for _mount in steps:
-                self._settle()
+                if self._borrowed:
+                    self._settle()
             covered = files.covers_groups()
             files.mount_groups()
             if covered:
