@@ -94,14 +94,15 @@ class Making:
         files.mounter = self._mount
         files.hierarchies = self.creation.group.found
         with Visit(self.new - _LEFT, joined) as visit:
-            born = self._spawn(cradle)
-            steps = files.build(lambda: None)
-            if self._begins_with_processes():
-                next(steps)
-            doors = self.creation.open_group(born)
-            name_machine(self.config)
-            self.process.prepare(self.servant.pid)
-            self._settle()
+            with stage.Hidden():  # until it has executed its file the servant has our memory
+                born = self._spawn(cradle)
+                steps = files.build(lambda: None)
+                if self._begins_with_processes():
+                    next(steps)
+                doors = self.creation.open_group(born)
+                name_machine(self.config)
+                self.process.prepare(self.servant.pid)
+                self._settle()
             self._join_group(doors)
             if "network" in self.new:
                 visit.follow("network", self.servant.pid)

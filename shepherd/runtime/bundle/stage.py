@@ -219,7 +219,7 @@ def _forget_modules():
 _KEPT = []
 
 
-class _Hidden:
+class Hidden:
     """This process and those it forks, closed to others: no core, no tracer, no look at what they have open."""
 
     def __enter__(self):
@@ -294,7 +294,7 @@ def fork(new: set, joined: dict, ends: Channel, prepare, main, offsets=None, cra
     direct = is_direct(new, joined)
     hidden = "user" not in new  # its maps can be written, by an ordinary user, only while it can be looked into
     if hidden:
-        with _Hidden():
+        with Hidden():
             child, born = _fork(new, joined, direct, cradle)
     else:
         child, born = _fork(new, joined, direct, cradle)

@@ -2,7 +2,7 @@
 
 What only a container's first process can do for itself (take its capabilities away, go into its control groups, become
 the program) is a list of system calls. A fork of this Python that makes them has to copy what it touches of the memory
-of this one, page by page, and to take it all apart in the end, which takes longer than everything else. So the process
+of this one, page by page, and to take it all apart in the end, which is a large part of a start's time. So the process
 is one that has no memory to copy: it reads packets of calls from a socket, makes them, and answers with the results.
 It ends when the other end is closed. What it is a part of is decided here, in Python.
 
@@ -240,7 +240,8 @@ def spawn(door: int, cradle=None) -> int:
     """Start one that listens at the socket `door`, whose number it has there, too: its pid.
 
     `cradle` is the descriptor of a control group of version 2 that it is born in. It has the namespaces of this thread,
-    its open files but those that are closed on execve, and its signal mask. Raises OSError.
+    its open files but those that are closed on execve, and its signal mask; until its first answer, its memory. Raises
+    OSError.
     """
     file = launcher.sealed(content(door), SIZE)
     flags = _CLONE_VM | _CLONE_CLEAR_SIGHAND | (_CLONE_INTO_CGROUP if cradle is not None else 0)
