@@ -92,7 +92,8 @@ _MACHINES = {
     ),
 }
 _MAY_FAIL, _KEPT, _KEEP = 1, 2, 4
-_NOTHING = [0] * 6  # for arguments that a call has not
+_NOTHING = [[0] * (6 - count) for count in range(7)]  # for arguments that a call of so many has not
+_PADDING = [bytes(8 - count) for count in range(8)]  # at least a NUL, up to the next word
 _CLONE_VM, _CLONE_CLEAR_SIGHAND, _CLONE_INTO_CGROUP = 0x100, 0x100000000, 0x200000000
 # what it is executed with: it looks at it when this process is on its way again
 _NAME, _ENVIRONMENT = b"init", bytes(8)
@@ -175,34 +176,39 @@ class _Packet:
     def __init__(self, calls):
         self.calls = calls
         self._places = []  # (bytearray, where it is)
-        self._start = 16 + 64 * len(calls)
-        self._bytes = bytearray()  # from there on
+        self._parts = []  # the bytes behind the calls, and how far they go
+        self._end = 16 + 64 * len(calls)
         words = [len(calls), 0]
         for call in calls:
             words.append(_NUMBERS[call.name])
-            words += [one if one.__class__ is int else self._address(one) for one in call.arguments]
-            words += _NOTHING[len(call.arguments) :]
+            for one in call.arguments:
+                words.append(one if one.__class__ is int else self._address(one))
+            words += _NOTHING[len(call.arguments)]
             words.append(call.flags)
-        words[1] = self._start + len(self._bytes)
-        if words[1] > _ROOM:
+        words[1] = self._end
+        if self._end > _ROOM:
             raise RuntimeFailure("the arguments and the environment are too long")
-        self.data = struct.pack("=%dq" % len(words), *words) + self._bytes
+        self.data = b"".join([struct.pack("=%dq" % len(words), *words)] + self._parts)
 
     def _address(self, value):
+        if value.__class__ is bytes:
+            return self._place(value)
         if value is None or value is KEPT:
             return 0
         if callable(value):
             value = value(self._place)
-        if isinstance(value, list):
+        elif isinstance(value, list):
             value = struct.pack("=%dQ" % (len(value) + 1), *([self._place(one) for one in value] + [0]))
         return self._place(value)
 
     def _place(self, value):
         """The address that these bytes will have."""
-        place = self._start + len(self._bytes)
+        place = self._end
         if isinstance(value, bytearray):
             self._places.append((value, place))
-        self._bytes += value + bytes(8 - len(value) % 8)
+        padding = _PADDING[len(value) % 8]
+        self._parts += value, padding
+        self._end += len(value) + len(padding)
         return _DATA + _PACKET + place
 
     def take(self, answer):

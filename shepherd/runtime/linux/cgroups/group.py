@@ -29,7 +29,11 @@ class Group:
         return self._found
 
     def _folders(self):
-        return [os.path.join(target, self.path) for target, _kind, _names in self.found]
+        if self._known is None:
+            self._known = [os.path.join(target, self.path) for target, _kind, _names in self.found]
+        return self._known
+
+    _known = None
 
     def home(self, controller: str):
         """(version, folder) of where version 1 has this controller, or else version 2; None where neither has."""
