@@ -37,13 +37,22 @@ def is_possible(request, process, new: set, joined: dict) -> bool:
         return False
     if "mount" not in new or "cgroup" in joined or not stage.is_direct(new, joined):
         return False
-    length = sum(len(one) + 9 for one in given["args"] + (given.get("env") or []))
-    length += len(process.filter[1]) if process.filter else 0
-    if not servant.room(length) or os.stat("/proc/self/task").st_nlink != 3:  # one folder in it: another thread
+    if (
+        not servant.room(_length(process)) or os.stat("/proc/self/task").st_nlink != 3
+    ):  # one folder in it: another thread
         return False
     if _LOOK_INTO_OTHERS not in capabilities.permitted():  # the servant is hidden
         return False
     return servant.able() and os.readlink("/proc/self") == "%d" % os.getpid()
+
+
+def _length(process):
+    """About how many bytes there are that have no limit but what fits into a packet."""
+    given = process.process
+    length = sum(len(os.fsencode(one)) + 16 for one in given["args"] + (given.get("env") or []))
+    length += sum(len(os.fsencode(one)) + 512 for one in process.candidates())
+    length += 4 * len(process.user.get("additionalGids") or []) + 2 * len(os.fsencode(given["cwd"]))
+    return length + (len(process.filter[1]) if process.filter else 0)
 
 
 class Making:

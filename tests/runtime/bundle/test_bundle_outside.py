@@ -120,3 +120,9 @@ def test_the_runtime_comes_home(bundle: Bundle, name: str) -> None:
     assert bool(said) == bool(message)
     assert children is None
     assert changed == []
+
+
+def test_what_is_too_long_for_a_packet_is_made_from_inside(bundle: Bundle) -> None:
+    bundle.process["env"] = ["PATH=" + ":".join(f"/nowhere/{number}" for number in range(300)) + ":/bin"]
+    bundle.process["env"].append("LONG=" + "x" * 100_000)
+    assert bundle.output("echo ${#LONG}") == "100000\n"
