@@ -89,7 +89,7 @@ sys.path.insert(0, sys.argv[1])
 from shepherd.runtime.bundle import stage
 
 no_group = os.open("/", os.O_RDONLY)
-with stage._BornIn(None) as place:
+with stage.BornIn(None) as place:
     pid, born = place.fork(no_group)
     if pid == 0:
         os._exit(40 + os.getpid())
