@@ -174,9 +174,7 @@ def execute(head, upload=None):
         __import__(name)
         module = sys.modules[name]
         args = head.get("args") or {}
-        if name not in _paths:
-            _paths[name] = _of_paths(module.SPEC.get("options") or {})
-        _expand_paths(_paths[name], args)
+        _expand_paths(module.SPEC.get("options") or {}, args)
         task = Task(args, head.get("check", False), head.get("diff", False), upload)
         try:
             result = module.run(task)
@@ -207,19 +205,6 @@ def _crash(error):
 
 def _failure(message, **more):
     return dict(more, failed=True, changed=False, msg=message)
-
-
-_paths = {}  # module: those of its options that have to do with paths
-
-
-def _of_paths(options):
-    """Those that are paths, or have some in them."""
-    found = {}
-    for name, option in options.items():
-        inner = _of_paths(option.get("options") or {})
-        if inner or "path" in (option.get("type"), option.get("elements")):
-            found[name] = dict(option, options=inner)
-    return found
 
 
 def _expand_paths(options, args):

@@ -12,7 +12,7 @@ from shepherd.runtime.build.chain import Chain
 from shepherd.runtime.images import compression, diff, layers, rootfs, trees
 from shepherd.runtime.images.digest import Digest
 from shepherd.runtime.images.manifest import OCI_LAYER, Descriptor
-from shepherd.runtime.linux import syscalls
+from shepherd.runtime.linux import mounts, syscalls
 
 _PIECE = 1 << 20
 
@@ -82,16 +82,8 @@ class Workspace:
 
 
 def _mounted_below(path) -> list:
-    """Where something is mounted in the folder, in the order in which it was (proc(5), mountinfo)."""
-    start, found = os.fsencode(path) + b"/", []
-    with open("/proc/self/mountinfo", "rb") as file:
-        for line in file:
-            point = line.split()[4]
-            for code, char in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
-                point = point.replace(code, char)
-            if point.startswith(start):
-                found.append(os.fsdecode(point))
-    return found
+    """Where something is mounted in the folder, in the order in which it was."""
+    return [point for point, _words in mounts.points() if point.startswith(path + "/")]
 
 
 class Change:

@@ -131,10 +131,22 @@ class Rootfs:
             syscalls.mount(None, "/", None, PROPAGATION[propagation])
 
     def enter_moving(self) -> None:
-        """The same where pivot_root(2) is impossible: the root is moved onto the machine's (--no-pivot)."""
+        """The same where pivot_root(2) is impossible: the root is moved onto the machine's (--no-pivot).
+
+        The machine's stays below it, alone: with a whole /proc or /sys among the mounts, the kernel would let a user
+        namespace inside mount another one, where nothing is masked (user_namespaces(7)).
+        """
+        points = [point for point, _words in mounts.points() if not (point + "/").startswith(self.path + "/")]
+        old = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fchdir(self.root)
+        syscalls.mount(".", "/", None, mounts.MS_MOVE)
+        os.fchdir(old)
+        os.close(old)
+        syscalls.mount(None, ".", None, syscalls.MS_SLAVE | syscalls.MS_REC)  # as in `enter`
+        for point in points:
+            _take_away(point.lstrip("/"))
         os.fchdir(self.root)
         os.close(self.root)
-        syscalls.mount(".", "/", None, mounts.MS_MOVE)
         os.chroot(".")
         os.chdir("/")
 
@@ -279,6 +291,17 @@ def mount_here(mounts: list, _about=None) -> None:
         syscalls.mount(source, shown(place), kind, flags, data)
 
 
+def _take_away(path):
+    """What is mounted there goes, if it is still there; what is locked (user_namespaces(7)) is covered instead."""
+    if not path:
+        return
+    try:
+        syscalls.umount(path, syscalls.MNT_DETACH)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EINVAL) and os.path.ismount(path):
+            syscalls.mount("tmpfs", path, "tmpfs", mounts.SHUT | syscalls.MS_RDONLY, "size=4k")
+
+
 class _Named:
     """What fails inside is said of this mount."""
 
@@ -305,19 +328,10 @@ def _is_bind(mount):
 
 def _make_parent_private(path):
     """pivot_root(2) refuses a root whose parent mount is shared."""
-    best = ""
-    with open("/proc/self/mountinfo", "rb") as file:
-        shared = b""
-        for line in file:
-            if b" shared:" in line:
-                shared += line
-    if not shared:
-        return
-    for line in shared.split(b"\n"):
-        fields = line.split()
-        if fields:
-            point = os.fsdecode(fields[4]).replace("\\040", " ")
-            if (path + "/").startswith(point.rstrip("/") + "/") and len(point) > len(best):
-                best = point
-    if best:
-        syscalls.mount(None, best, None, syscalls.MS_PRIVATE)
+    above = [
+        point
+        for point, words in mounts.points()
+        if any(word.startswith(b"shared:") for word in words[6:]) and (path + "/").startswith(point.rstrip("/") + "/")
+    ]
+    if above:
+        syscalls.mount(None, max(above, key=len), None, syscalls.MS_PRIVATE)

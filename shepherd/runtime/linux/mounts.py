@@ -105,6 +105,23 @@ def make_devices() -> None:
         os.symlink(target, "/dev/" + name)
 
 
+def points() -> list:
+    """(path, words) of all mounts in sight, in the order in which they were made: proc(5), mountinfo.
+
+    `words` are the fields of the line as bytes; of the path, the characters that stand as numbers there are themselves.
+    """
+    found = []
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            words = line.split()
+            path = words[4]
+            if b"\\" in path:
+                for code, char in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+                    path = path.replace(code, char)
+            found.append((os.fsdecode(path), words))
+    return found
+
+
 def make_private() -> None:
     """Keep what this mount namespace mounts from the machine's, and the other way round."""
     syscalls.mount(None, "/", None, MS_REC | MS_PRIVATE)

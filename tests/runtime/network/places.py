@@ -31,6 +31,7 @@ UPLINK, CLIENT = "198.51.100.1", "198.51.100.2"  # RFC 5737
 UPLINK6, CLIENT6 = "2001:db8:1::1", "2001:db8:1::2"
 PATIENCE = seconds(20)
 PR_SET_PDEATHSIG = 1
+FORWARDING = ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding")
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a namespace that nobody is connected to
 
 
@@ -64,6 +65,8 @@ class Place:
         def wait() -> None:
             syscalls.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # whatever becomes of the test
             syscalls.unshare(syscalls.CLONE_NEWNET)
+            for name in FORWARDING:  # a new namespace has this machine's, which may be a router
+                Path(name).write_text("0")
             os.write(theirs, b"+")
             os.close(theirs)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
