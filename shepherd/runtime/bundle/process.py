@@ -74,7 +74,16 @@ class Process:
         unknown = {name for one in names for name in one if name not in capabilities.NUMBERS}
         if unknown:
             self._leave_out("there is no capability %s", unknown)
-        return [{capabilities.NUMBERS[name] for name in one if name not in unknown} for one in names]
+        sets = [{capabilities.NUMBERS[name] for name in one if name not in unknown} for one in names]
+        _bounding, effective, inheritable, permitted, ambient = sets
+        for one, needed, why in (
+            (effective, permitted, "%s cannot be effective without being permitted"),
+            (ambient, permitted & inheritable, "%s cannot be ambient without being permitted and inheritable"),
+        ):
+            if one - needed:  # capabilities(7)
+                self._leave_out(why, ["CAP_" + capabilities.NAMES[number] for number in one - needed])
+                one &= needed
+        return sets
 
     def keep_to_ours(self) -> None:
         """Leave out, and say so, capabilities that this process lacks; for one that enters no other user namespace."""

@@ -122,6 +122,20 @@ def test_capabilities_that_cannot_be_given_are_left_out_and_said(bundle):
     assert {int(found[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {1 << 5}
 
 
+def test_capabilities_that_need_another_set_are_left_out_and_said(bundle):
+    """The kernel would refuse all of them with EPERM (capabilities(7)); the specification has a warning."""
+    both, kill = ["CAP_KILL", "CAP_CHOWN"], ["CAP_KILL"]
+    bundle.process["capabilities"] = {
+        "bounding": both, "permitted": kill, "effective": both, "inheritable": both, "ambient": both
+    }  # fmt: skip
+    done = bundle.shell("grep Cap /proc/self/status")
+    assert done.returncode == 0, done.stderr
+    effective, ambient = done.stderr.splitlines()
+    assert "CAP_CHOWN cannot be effective" in effective and "CAP_CHOWN cannot be ambient" in ambient
+    found = dict(line.split(":\t") for line in done.stdout.splitlines())
+    assert {int(found[name], 16) for name in ("CapPrm", "CapEff", "CapAmb")} == {1 << 5}
+
+
 @pytest.mark.parametrize("privileges", [True, False])
 def test_a_filter_of_system_calls(bundle, privileges):
     bundle.process["noNewPrivileges"] = privileges

@@ -176,3 +176,24 @@ def test_hidden_and_protected_paths(bundle):
     script = "ls /hidden; cat /secret /proc/kcore; touch /fixed/x 2>/dev/null || echo refused; "
     script += "echo 5 2>/dev/null > /proc/sys/kernel/msgmax || echo refused"
     assert bundle.output(script) == "refused\nrefused\n"
+
+
+@pytest.mark.parametrize("more", [[], ["--no-pivot"]])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_who_may_mount_does_not_get_at_a_proc_that_hides_nothing(bundle, more, mapped):
+    """A user namespace inside may mount a /proc only where a whole one is in sight (mount_too_revealing)."""
+    sets = ("bounding", "effective", "permitted")
+    bundle.process["capabilities"] = {name: ["CAP_SYS_ADMIN", "CAP_SETFCAP"] for name in sets}
+    if mapped:
+        bundle.linux["namespaces"].append({"type": "user"})
+        same = {"containerID": 0, "hostID": 0, "size": 65536}
+        bundle.linux.update(uidMappings=[same], gidMappings=[same])
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if one["type"] == "proc"]
+    bundle.linux["maskedPaths"] = ["/proc/kcore"]
+    script = "mkdir -p /tmp/p; grep -c . /proc/mounts; unshare -rmpf sh -c 'mount -t proc proc /tmp/p && echo mounted'"
+    bundle.process["args"] = ["sh", "-c", script]
+    bundle.write()
+    bundle.names.add("c")
+    done = bundle.call("run", *more, "--bundle", str(bundle.folder), "c")
+    assert done.stdout.strip().isdigit(), done
+    assert "mount: permission denied" in done.stderr  # and not something before it
