@@ -9,7 +9,7 @@ import _signal as signal  # signal itself costs an import of enum
 import os
 
 from shepherd.runtime.bundle import create, foreground, groups, stage, state, terminal
-from shepherd.runtime.bundle.process import Process
+from shepherd.runtime.bundle.process import Process, take_personality
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import moves
 
@@ -170,6 +170,7 @@ class _Joiner:
             os._exit(1)  # the runtime is gone
         moves.go(doors)
         self.process.move_to_final_processors()
+        take_personality(self.request.container.record["config"]["linux"])
         self.process.enter_folder(False)
         if slave is not None:
             terminal.take(slave, self.process.user["uid"])

@@ -9,10 +9,9 @@ import os
 from _socket import sethostname  # socket itself costs an import of enum
 
 from shepherd.runtime.bundle import document, hooks
+from shepherd.runtime.bundle.process import take_personality
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import moves, paths, syscalls
-
-PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
 
 
 class Init:
@@ -62,9 +61,7 @@ class Init:
             self.rootfs.enter_moving()
         else:
             self.rootfs.enter()
-        persona = self.config["linux"].get("personality")
-        if persona:
-            syscalls.personality(PERSONALITIES[persona["domain"]])
+        take_personality(self.config["linux"])
         self.process.enter_folder(True)
         self.process.find_program()
         if slave is not None:

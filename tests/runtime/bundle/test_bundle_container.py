@@ -168,6 +168,17 @@ def test_a_label_that_cannot_be(bundle):
 def test_personality(bundle):
     bundle.linux["personality"] = {"domain": "LINUX32"}
     assert bundle.output("cat /proc/self/personality").strip() == "00000008"
+    bundle.process["args"] = ["sleep", "60"]
+    bundle.create("joined")
+    bundle.do("start", "joined")
+    assert bundle.do("exec", "joined", "cat", "/proc/self/personality").strip() == "00000008"
+
+
+@pytest.mark.parametrize("given", [[], ["HOME="]])
+def test_the_home_of_the_user(bundle, given):
+    bundle.process.update(env=["PATH=/bin", *given])
+    bundle.process["user"] = {"uid": 1000, "gid": 1000}
+    assert bundle.output("echo $HOME") == "/home/user\n"
 
 
 # descriptors, terminals
