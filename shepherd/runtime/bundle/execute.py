@@ -9,7 +9,8 @@ import _signal as signal  # signal itself costs an import of enum
 import os
 
 from shepherd.runtime.bundle import create, foreground, groups, stage, state, terminal
-from shepherd.runtime.bundle.process import Process, take_personality
+from shepherd.runtime.bundle.init import take_personality
+from shepherd.runtime.bundle.process import Process
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import moves
 

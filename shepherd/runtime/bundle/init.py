@@ -9,9 +9,17 @@ import os
 from _socket import sethostname  # socket itself costs an import of enum
 
 from shepherd.runtime.bundle import document, hooks
-from shepherd.runtime.bundle.process import take_personality
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import moves, paths, syscalls
+
+PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
+
+
+def take_personality(linux: dict) -> None:
+    """What the container's system calls say of the machine (personality(2)), as its config.json has it."""
+    chosen = linux.get("personality")
+    if chosen:
+        syscalls.personality(PERSONALITIES[chosen["domain"]])
 
 
 class Init:

@@ -15,8 +15,7 @@ import _struct as struct  # likewise
 import os
 
 from shepherd.runtime.bundle import stage
-from shepherd.runtime.bundle.init import name_machine, set_parameters
-from shepherd.runtime.bundle.process import PERSONALITIES
+from shepherd.runtime.bundle.init import PERSONALITIES, name_machine, set_parameters
 from shepherd.runtime.bundle.rootfs import NO_PIVOT, PROPAGATION
 from shepherd.runtime.bundle.visit import Visit
 from shepherd.runtime.errors import RuntimeFailure

@@ -32,7 +32,6 @@ _POLICY_FLAGS = {
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }
 _IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
-PERSONALITIES = {"LINUX": 0, "LINUX32": 8}  # <linux/personality.h>
 _SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSWD_LIMIT = 1 << 20
@@ -347,13 +346,6 @@ class Process:
         except OSError as error:
             raise RuntimeFailure("%s/cwd: %s: %s" % (self.pointer, self.process["cwd"], error.strerror)) from None
         self._check_folder()
-
-
-def take_personality(linux: dict) -> None:
-    """What the container's system calls say of the machine (personality(2)), as its config.json has it."""
-    chosen = linux.get("personality")
-    if chosen:
-        syscalls.personality(PERSONALITIES[chosen["domain"]])
 
 
 _NULL = os.makedev(1, 3)

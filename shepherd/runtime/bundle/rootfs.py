@@ -126,6 +126,9 @@ class Rootfs:
         syscalls.mount(None, ".", None, syscalls.MS_SLAVE | syscalls.MS_REC)  # umount below is not to reach the machine
         syscalls.umount(".", syscalls.MNT_DETACH)
         os.chdir("/")
+        self._propagate()
+
+    def _propagate(self):
         propagation = self.config["linux"].get("rootfsPropagation")
         if propagation:
             syscalls.mount(None, "/", None, PROPAGATION[propagation])
@@ -134,21 +137,23 @@ class Rootfs:
         """The same where pivot_root(2) is impossible: the root is moved onto the machine's (--no-pivot).
 
         The machine's stays below it, alone: with a whole /proc or /sys among the mounts, the kernel would let a user
-        namespace inside mount another one, where nothing is masked (user_namespaces(7)).
+        namespace inside mount another one, where nothing is masked (user_namespaces(7)). What of the container's is
+        shared with the machine has the machine's mounts afterwards, and gives it none: they are one tree here.
         """
-        points = [point for point, _words in mounts.points() if not (point + "/").startswith(self.path + "/")]
+        others = [one for one in mounts.points() if not (one[0] + "/").startswith(self.path + "/")]
         old = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(self.root)
         syscalls.mount(".", "/", None, mounts.MS_MOVE)
         os.fchdir(old)
         os.close(old)
         syscalls.mount(None, ".", None, syscalls.MS_SLAVE | syscalls.MS_REC)  # as in `enter`
-        for point in points:
-            _take_away(point.lstrip("/"))
+        for point, words in reversed(others):  # the last one first: it may cover another
+            _take_away(point.lstrip("/"), os.fsdecode(words[words.index(b"-") + 1]))
         os.fchdir(self.root)
         os.close(self.root)
         os.chroot(".")
         os.chdir("/")
+        self._propagate()
 
     def _open_root(self, propagation):
         first = PROPAGATION[propagation.replace("unbindable", "private")]  # it is bound once, below
@@ -291,14 +296,15 @@ def mount_here(mounts: list, _about=None) -> None:
         syscalls.mount(source, shown(place), kind, flags, data)
 
 
-def _take_away(path):
-    """What is mounted there goes, if it is still there; what is locked (user_namespaces(7)) is covered instead."""
+def _take_away(path, kind):
+    """What is mounted there goes, if it is still there. What is locked (user_namespaces(7)) stays: /proc or /sys is
+    covered then."""
     if not path:
         return
     try:
         syscalls.umount(path, syscalls.MNT_DETACH)
     except OSError as error:
-        if error.errno in (errno.EPERM, errno.EINVAL) and os.path.ismount(path):
+        if error.errno in (errno.EPERM, errno.EINVAL) and kind in _EXACT and os.path.isdir(path):
             syscalls.mount("tmpfs", path, "tmpfs", mounts.SHUT | syscalls.MS_RDONLY, "size=4k")
 
 

@@ -197,3 +197,18 @@ def test_who_may_mount_does_not_get_at_a_proc_that_hides_nothing(bundle, more, m
     done = bundle.call("run", *more, "--bundle", str(bundle.folder), "c")
     assert done.stdout.strip().isdigit(), done
     assert "mount: permission denied" in done.stderr  # and not something before it
+
+
+@pytest.mark.parametrize("word", ["shared", "slave"])
+def test_without_pivot_root_the_machine_keeps_its_mounts_where_they_are_shared(bundle, word):
+    bundle.linux["rootfsPropagation"] = word
+    bundle.write()
+    bundle.names.add("c")
+    count = "grep -c . /proc/self/mountinfo"
+    # the machine of this test is a namespace of its own, which shares with nobody else
+    inside = ["unshare", "-m", "--propagation", "private", "sh", "-c"]
+    script = f'mount --make-rshared /; {count}; unshare -m --propagation unchanged "$@"; echo $?; {count}'
+    argv = bundle.argv("run", "--no-pivot", "--bundle", str(bundle.folder), "c")
+    done = subprocess.run([*inside, script, "sh", *argv], capture_output=True, text=True, timeout=60, check=False)
+    before, status, after = done.stdout.split()
+    assert (status, after) == ("0", before), done.stderr
