@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _POSITION = re.compile(r"(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*)|:([0-9]+))\]")
 _WITH_PORT = re.compile(r"[\w.-]+(?:\[[^\[\]]+\][\w.-]*)*:[0-9]+")
-_ADDRESS = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?")
+_ADDRESS = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?")  # perhaps of IPv6
 _TERM = re.compile(r"(?:[^:\[\]]|\[[^\]]*\]?|\])+")  # up to a colon outside brackets
 
 
@@ -47,11 +47,24 @@ def split(pattern: str | Sequence[str]) -> Iterator[str]:
         return
     if "," in pattern:
         parts: Iterable[str] = pattern.split(",")
-    elif _WITH_PORT.fullmatch(pattern) or _ADDRESS.fullmatch(pattern):
+    elif _WITH_PORT.fullmatch(pattern) or _is_address(pattern):
         parts = (pattern,)
     else:
         parts = _TERM.findall(pattern)
     yield from filter(None, (part.strip() for part in parts))
+
+
+def _is_address(pattern: str) -> bool:
+    """Of IPv6; `db:ad:c` is none."""
+    if not _ADDRESS.fullmatch(pattern):
+        return False
+    import ipaddress
+
+    try:
+        ipaddress.IPv6Address(pattern)
+    except ValueError:
+        return False
+    return True
 
 
 def _limit_terms(limit: str | Sequence[str]) -> Iterator[str]:

@@ -50,6 +50,10 @@ def test_positions_as_documented_and_lists(pattern, hosts):
     assert select(pattern) == (select("all") if hosts is None else hosts)
 
 
+def test_groups_whose_names_could_be_parts_of_an_address():
+    assert select("db:db:db") == select("db")
+
+
 def test_a_position_that_is_not_there():
     with pytest.raises(ShepherdError, match=r"'web\[5\]' is out of range: 'web' has 3 hosts"):
         select("web[5]")

@@ -32,6 +32,7 @@ class Request:
         self.preserved = 0
         self.systemd = False
         self.console = None  # in place of console_socket: the socket itself
+        self.plain = False  # the terminal makes no \r\n of \n
 
     def notification(self, said: bytes) -> bytes:
         """config-linux.md, "The Container Process State", as JSON; `said` is the container's state, too."""
@@ -72,7 +73,9 @@ def connect(container) -> stage.Channel:
     except OSError:
         end.close()
         raise RuntimeFailure("container %s is not waiting to be started" % container.name) from None
-    return stage.Channel(end)
+    ends = stage.Channel(end)
+    ends.program = container.record["config"]["process"]["args"][0]
+    return ends
 
 
 def create(request: Request, start: bool = False):
@@ -265,6 +268,7 @@ class _Creation:
 
     def _started(self):
         """The other end closes when it has become the program."""
+        self.ours.program = self.config["process"]["args"][0]
         if self.ours.hear():
             raise RuntimeFailure("the container's process said something it should not")
 

@@ -23,6 +23,7 @@ class Request:
         self.process = process
         self.console_socket = None
         self.console = None
+        self.plain = False
         self.pid_file = None
         self.preserved = 0
         self.ignore_paused = False
@@ -34,8 +35,7 @@ def run(request: Request, detach: bool = False) -> int:
     if request.process.get("terminal") and not request.console_socket:
         if detach:
             raise RuntimeFailure("--detach: a terminal needs --console-socket then")
-        pair = foreground._console_pair()
-        request.console = pair[1]
+        pair = foreground.ask_for_terminal(request)
     if not detach:
         signal.pthread_sigmask(signal.SIG_BLOCK, (*foreground._FORWARDED, signal.SIGCHLD))
     pid = start(request)
@@ -85,6 +85,7 @@ def start(request: Request) -> int:
         if request.pid_file:
             create.write_pid_file(request.pid_file, pid)
         ours.say(b"go", doors)
+        ours.program = request.process["args"][0]
         if ours.hear():
             raise RuntimeFailure("the process said something it should not")
         return pid
@@ -157,7 +158,7 @@ class _Joiner:
         slave = None
         if self.request.process.get("terminal"):
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            master, slave = terminal.make(root)
+            master, slave = terminal.make(root, plain=self.request.plain)
             os.close(root)
             size = self.request.process.get("consoleSize")
             if size:

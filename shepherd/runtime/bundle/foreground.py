@@ -29,8 +29,7 @@ def run(request, detach: bool = False, keep: bool = False) -> int:
             from shepherd.runtime.errors import RuntimeFailure
 
             raise RuntimeFailure("/process/terminal: --detach needs --console-socket")
-        pair = _console_pair()
-        request.console = pair[1]
+        pair = ask_for_terminal(request)
     if not detach:
         signal.pthread_sigmask(signal.SIG_BLOCK, (*_FORWARDED, signal.SIGCHLD))
     container = create.create(request, start=True)
@@ -50,10 +49,14 @@ def run(request, detach: bool = False, keep: bool = False) -> int:
     return code
 
 
-def _console_pair():
+def ask_for_terminal(request) -> tuple:
+    """Have the other end of the process's terminal sent here, for `wait`: (the socket it comes from, its other end)."""
     import _socket as socket
+    import termios  # noqa: F401 - for the process inside, which loads nothing
 
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0)
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0)
+    request.console, request.plain = pair[1], True
+    return pair
 
 
 def wait(pid: int, send, master=None) -> int:

@@ -112,7 +112,7 @@ class Init:
         return data[len(word) :]
 
     def _make_terminal(self):
-        master, slave = self._terminal.make(self.rootfs.root)
+        master, slave = self._terminal.make(self.rootfs.root, plain=self.request.plain)
         size = self.config["process"].get("consoleSize")
         if size:
             self._terminal.set_size(slave, size["height"], size["width"])

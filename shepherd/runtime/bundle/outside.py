@@ -300,7 +300,8 @@ class Making:
         ]
         arguments = [os.fsencode(one) for one in process.process["args"]]
         variables = [os.fsencode("%s=%s" % pair) for pair in environment.items()]
-        return calls + filtering + [Call("execve", program, arguments, variables, about="exec")]
+        about = 'exec: "%s"' % process.process["args"][0]
+        return calls + filtering + [Call("execve", program, arguments, variables, about=about)]
 
 
 def _born(door, cradle):

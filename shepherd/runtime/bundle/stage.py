@@ -45,6 +45,7 @@ class Channel:
 
     def __init__(self, end):
         self._end = end
+        self.program = ""  # what the other side is about to become, for what it says where that fails
 
     def fileno(self) -> int:
         """Its descriptor."""
@@ -78,7 +79,8 @@ class Channel:
         if data[:1] == b"E":
             raise RuntimeFailure(data[1:].decode("utf-8", "replace"))
         if len(data) == 8 and data[7] == 0xFF:  # the launcher's: the result of execve(2)
-            raise RuntimeFailure("exec: %s" % os.strerror(-int.from_bytes(data, "little", signed=True)))
+            reason = os.strerror(-int.from_bytes(data, "little", signed=True))
+            raise RuntimeFailure('exec: "%s": %s' % (self.program, reason))
         return data
 
     def _receive(self, doors):

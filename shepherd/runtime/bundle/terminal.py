@@ -13,8 +13,8 @@ TIOCSCTTY, TIOCGWINSZ, TIOCSWINSZ = 0x540E, 0x5413, 0x5414
 TIOCGPTN, TIOCSPTLCK, TIOCGPTPEER = 0x80045430, 0x40045431, 0x5441
 
 
-def make(root: int, path: str = "/dev/pts/ptmx") -> tuple:
-    """(master, slave) of a new terminal of the devpts that is mounted inside `root`.
+def make(root: int, path: str = "/dev/pts/ptmx", plain: bool = False) -> tuple:
+    """(master, slave) of a new terminal of the devpts that is mounted inside `root`; `plain`: \\n stays \\n in it.
 
     Neither is opened by a name that a container could have replaced: what is found is checked to be the multiplexer
     (character device 5:2), and the other end is asked of the kernel.
@@ -33,7 +33,22 @@ def make(root: int, path: str = "/dev/pts/ptmx") -> tuple:
     if not os.path.samestat(found, os.fstat(master)):
         raise RuntimeFailure("%s inside was changed while it was opened" % path)
     fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-    return master, fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    slave = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    if plain:
+        _change_output(slave, less=("ONLCR",))
+    return master, slave
+
+
+def _change_output(descriptor, more=(), less=()):
+    """Switch modes of output on and off."""
+    import termios  # inside a container it was imported before
+
+    modes = termios.tcgetattr(descriptor)
+    for name in more:
+        modes[1] |= getattr(termios, name)
+    for name in less:
+        modes[1] &= ~getattr(termios, name)
+    termios.tcsetattr(descriptor, termios.TCSANOW, modes)
 
 
 def set_size(descriptor: int, height: int, width: int) -> None:
@@ -87,7 +102,7 @@ def receive(connection) -> int:
 class Relay:
     """A person's terminal and the container's, connected until the container's has no more to say.
 
-    `plain`: it is the person's that makes \\r\\n of \\n, so that what goes into a file or a pipe has none.
+    `plain`: the container's was made so; it is the person's that makes \\r\\n of \\n, and a file or a pipe has none.
     """
 
     def __init__(self, master: int, plain: bool = False):
@@ -102,22 +117,14 @@ class Relay:
 
     def __enter__(self):
         termios = self._termios
-        if self._plain:
-            self._change(self.master, 0, termios.ONLCR)
         if self._before is not None:
             import tty
 
             tty.setraw(0, termios.TCSANOW)
             if self._plain:
-                self._change(0, termios.OPOST | termios.ONLCR, 0)
+                _change_output(0, more=("OPOST", "ONLCR"))
             self.resize()
         return self
-
-    def _change(self, descriptor, more, less):
-        """The terminal's modes of output."""
-        modes = self._termios.tcgetattr(descriptor)
-        modes[1] = modes[1] & ~less | more
-        self._termios.tcsetattr(descriptor, self._termios.TCSANOW, modes)
 
     def __exit__(self, *exception):
         if self._before is not None:

@@ -269,6 +269,9 @@ class Ingest:
             same = os.path.samestat(os.fstat(fd), os.stat(self._path))
         except FileNotFoundError:
             same = False
+        if same and self.digest and self._store.has(self.digest):  # it came between our look and our lock
+            os.unlink(self._path)
+            same = False
         if same:
             self._file = os.fdopen(fd, "r+b", buffering=0)
             self.offset = os.fstat(fd).st_size

@@ -209,7 +209,7 @@ def test_no_typing_into_the_callers_terminal(bundle):
         pass
     os.close(master)
     os.waitpid(pid, 0)
-    lines = said.decode().splitlines()
+    lines = said.decode().split("\r\n")
     assert lines[0] == "/dev/pts/0"
     assert lines[1].rpartition(")")[2].split()[3] == "1"  # session: its own
 

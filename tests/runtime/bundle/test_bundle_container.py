@@ -270,6 +270,20 @@ def started(bundle, script="sleep 1000"):
     bundle.do("start", "c")
 
 
+def test_what_cannot_be_executed_is_named(bundle):
+    (bundle.rootfs / "bin/odd").write_text("no program")
+    (bundle.rootfs / "bin/odd").chmod(0o755)
+    started(bundle)
+    reason = 'exec: "/bin/odd": Exec format error'
+    assert reason in bundle.call("exec", "c", "/bin/odd").stderr
+    bundle.do("delete", "--force", "c")
+    bundle.process["args"] = ["/bin/odd"]
+    bundle.create()
+    assert reason in bundle.call("start", "c").stderr
+    bundle.do("delete", "--force", "c")
+    assert reason in bundle.call("run", "--bundle", str(bundle.folder), "c").stderr
+
+
 def test_one_more_process(bundle):
     started(bundle)
     assert bundle.do("exec", "c", "hostname") == "container\n"

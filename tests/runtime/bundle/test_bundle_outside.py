@@ -89,7 +89,7 @@ def test_both_ways_lead_to_the_same_container(bundle: Bundle) -> None:
 FAILURES: dict[str, tuple[dict[str, Any], str]] = {
     "program": ({"process": {"args": ["/nowhere"]}}, 'exec: "/nowhere": no such file or directory'),
     "no program": ({"process": {"args": ["/etc/passwd"]}}, 'exec: "/etc/passwd": may not be executed'),
-    "format": ({"process": {"args": ["/bin/odd"]}}, "exec: Exec format error"),
+    "format": ({"process": {"args": ["/bin/odd"]}}, 'exec: "/bin/odd": Exec format error'),
     "folder": ({"process": {"cwd": "/etc/passwd"}}, "/process/cwd: /etc/passwd: Not a directory"),
     "sysctl": ({"linux": {"sysctl": {"net.nothing": "1"}}}, "/linux/sysctl/net.nothing: cannot set it to '1': "),
     "mount": ({"mounts": [{"destination": "/x", "type": "none", "source": "y"}]}, "/mounts/7: cannot mount y at /x: "),

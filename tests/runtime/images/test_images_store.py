@@ -124,6 +124,21 @@ def test_a_lease_of_somebody_killed_while_writing_it(store):
     assert os.listdir(store.path("leases")) == []
 
 
+def test_a_blob_that_comes_between_the_look_for_it_and_its_turn_is_not_taken_again(store, monkeypatch):
+    digest, has = Digest(sha256(b"late")), store.has
+
+    def late(asked):
+        monkeypatch.setattr(store, "has", has)
+        with Store(store.root).lease() as lease:
+            store.add(b"late", lease)
+        return False
+
+    monkeypatch.setattr(store, "has", late)
+    with store.lease() as lease, store.ingest(digest, 4, lease) as ingest:
+        assert ingest.present
+    assert os.listdir(store.path("staging")) == []
+
+
 def test_two_ingest_the_same_blob_at_once(store):
     data, results = os.urandom(100000), []
     digest = Digest(sha256(data))
