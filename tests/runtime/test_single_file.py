@@ -72,6 +72,22 @@ def test_no_file_in_a_container_is_taken_for_the_bytecode(packed, tmp_path):
     assert "No module named 'shepherd.runtime.bundle.create'" in done.stderr
 
 
+def test_what_makes_containers_is_read_at_once(packed, tmp_path):
+    place = single_file.install(str(tmp_path))
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import together\n"
+        "finder = together.Together(sys.argv[1]); sys.meta_path.insert(0, finder)\n"
+        "import shepherd.runtime.linux.paths\n"
+        "read = []\n"
+        "load = finder._load\n"
+        "finder._load = lambda *place: read.append(place) or load(*place)\n"
+        "import shepherd.runtime.bundle.create, shepherd.runtime.bundle.stage\n"
+        "print(len(read), finder._codes)\n"
+    )
+    done = run(sys.executable, "-IS", "-c", program, place)
+    assert done.stdout == "2 {}\n", done.stderr  # its package, and the rest
+
+
 def test_another_version_leaves_the_one_that_runs(packed, tmp_path, monkeypatch):
     files = single_file.sources()
     first = single_file.install(str(tmp_path))
