@@ -296,8 +296,9 @@ class Making:
         calls += [
             Call("prctl", syscalls.PR_SET_KEEPCAPS, 0),
             Call("umask", 0o022 if user.get("umask") is None else user["umask"]),
-            Call("chdir", os.fsencode(folder), about="%s/cwd: %s" % (process.pointer, folder)),
         ]
+        if process.may_enter_later(-self._entering.result):
+            calls.append(Call("chdir", os.fsencode(folder), about="%s/cwd: %s" % (process.pointer, folder)))
         arguments = [os.fsencode(one) for one in process.process["args"]]
         variables = [os.fsencode("%s=%s" % pair) for pair in environment.items()]
         about = 'exec: "%s"' % process.process["args"][0]

@@ -51,6 +51,7 @@ class Process:
         self._scheduler = self._scheduler_attributes()
         self.filter = _compiled(seccomp)
         self._label = None
+        self._refused = False  # root could not enter the folder; perhaps the user can
         self._affinity = None
         if process.get("selinuxLabel") and not os.path.exists("/sys/fs/selinux/enforce"):
             raise RuntimeFailure("%s/selinuxLabel: this machine has no SELinux" % pointer)
@@ -233,8 +234,14 @@ class Process:
                 os.chdir(folder)
             self._check_folder()
         except OSError as error:
-            if error.errno != 13:  # EACCES: its user may have a right that root in a user namespace has not
+            self._refused = self.may_enter_later(error.errno)
+            if not self._refused:
                 raise RuntimeFailure("%s/cwd: %s: %s" % (self.pointer, folder, error.strerror)) from None
+
+    @staticmethod
+    def may_enter_later(error: int) -> bool:
+        """Whether its user may have a right that root in a user namespace has not: EACCES."""
+        return error == 13
 
     def _check_folder(self):
         try:
@@ -246,7 +253,7 @@ class Process:
     def check_folder(self, error: int, here: bytes) -> None:
         """Raise RuntimeFailure for what another process found in its place: an errno, where it is then (getcwd(2))."""
         folder = self.process["cwd"]
-        if error == 13:  # EACCES, as in enter_folder
+        if self.may_enter_later(error):
             return
         if error:
             raise RuntimeFailure("%s/cwd: %s: %s" % (self.pointer, folder, os.strerror(error)))
@@ -275,7 +282,8 @@ class Process:
             filter_ = None
         filtered = self.filter is not None and filter_ is None
         self._become_user()
-        self._enter_folder_again()
+        if self._refused:
+            self._enter_folder_again()
         arguments = [os.fsencode(one) for one in self.process["args"]]
         variables = [os.fsencode("%s=%s" % pair) for pair in environment.items()]
         os.set_inheritable(report, True)

@@ -193,6 +193,7 @@ class Rootfs:
             if flags & syscalls.MS_RDONLY:
                 self._late.append(target)
             flags &= ~syscalls.MS_RDONLY
+        data = (self._with_mode(target, chosen.data) if kind == "tmpfs" else chosen.data) or None
         place = self._folder(target, kind in _EXACT)
         try:
             if kind in _EXACT and user_namespace.confined():
@@ -200,9 +201,9 @@ class Rootfs:
             elif kind == "mqueue":
                 syscalls.mount(mount.get("source") or kind, shown(place), kind, flags)
             elif kind == "proc":
-                self.mounter([(mount.get("source") or kind, place, kind, flags, chosen.data or None)], about)
+                self.mounter([(mount.get("source") or kind, place, kind, flags, data)], about)
             else:
-                syscalls.mount(mount.get("source") or kind, shown(place), kind, flags, chosen.data or None)
+                syscalls.mount(mount.get("source") or kind, shown(place), kind, flags, data)
             if chosen.copy_up and kind == "tmpfs":
                 top = paths.open_inside(self.root, target, os.O_PATH | os.O_DIRECTORY)
                 try:
@@ -212,6 +213,18 @@ class Rootfs:
         finally:
             os.close(place)
         self._finish(target, chosen)
+
+    def _with_mode(self, target, data):
+        """A tmpfs that says nothing of its mode has that of the folder which it covers, if there is one."""
+        if any(word.startswith("mode=") for word in data.split(",")):
+            return data
+        try:
+            covered = paths.open_inside(self.root, target, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            return data
+        mode = stat.S_IMODE(os.fstat(covered).st_mode)
+        os.close(covered)
+        return ",".join(filter(None, [data, "mode=%o" % mode]))
 
     def _mount_kernel(self, kind, place, flags):
         """/proc or /sys. In a user namespace each can be mounted only with processes, or a network, of its own: else

@@ -40,6 +40,20 @@ def test_process_fields(bundle):
     assert not [one for one in found if one.startswith(("PYTHON", "VIRTUAL_ENV", "LANG"))]
 
 
+@pytest.mark.parametrize("hooks", [{}, {"poststop": [{"path": "/bin/true"}]}], ids=["outside", "inside"])
+def test_a_folder_that_its_user_may_not_enter_is_entered_before(bundle, hooks):
+    """As `docker run -u 1000 -w /root` has it."""
+    bundle.config["hooks"] = hooks
+    (bundle.rootfs / "home").mkdir(mode=0o700)
+    bundle.process.update(cwd="/home", user={"uid": 1000, "gid": 1000})
+    assert bundle.output("readlink /proc/self/cwd; ls /home 2>&1 || true") == (
+        "/home\nls: can't open '/home': Permission denied\n"
+    )
+    bundle.process["user"] = {"uid": 0, "gid": 0}
+    started(bundle)
+    assert bundle.do("exec", "-u", "1000", "--cwd", "/home", "c", "readlink", "/proc/self/cwd") == "/home\n"
+
+
 def test_the_folder_is_made(bundle):
     bundle.process["cwd"] = "/not/there"
     assert bundle.output("pwd") == "/not/there\n"

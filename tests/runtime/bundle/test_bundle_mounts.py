@@ -44,6 +44,15 @@ def test_a_file_is_bound(bundle, tmp_path):
     assert bundle.output("cat /deep/in/there") == "content"
 
 
+def test_a_tmpfs_has_the_mode_of_the_folder_that_it_covers(bundle):
+    (bundle.rootfs / "covered").mkdir()
+    (bundle.rootfs / "covered").chmod(0o2750)
+    bundle.mount("/covered", "tmpfs", "nosuid", kind="tmpfs")
+    bundle.mount("/tmp", "tmpfs", "mode=700", "size=64k", kind="tmpfs")
+    bundle.mount("/new", "tmpfs", kind="tmpfs")
+    assert bundle.output("stat -c %a /covered /tmp /new") == "2750\n700\n1777\n"
+
+
 def test_flags_for_all_below(bundle, tmp_path):
     """rro: what is mounted below the source becomes read-only too."""
     outer = tmp_path / "outer"
