@@ -158,6 +158,15 @@ class Netlink:
             found[os.fsdecode(name.rstrip(b"\0"))] = index
         return found
 
+    def bridges(self) -> list:
+        """The names of the interfaces that are bridges."""
+        found = []
+        for answer in self.request(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0), NLM_F_DUMP):
+            said = attributes(answer[_LINK.size :])
+            if attributes(said.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND, b"").rstrip(b"\0") == b"bridge":
+                found.append(os.fsdecode(said.get(IFLA_IFNAME, b"").rstrip(b"\0")))
+        return found
+
     def networks(self) -> list:
         """IPv4 networks that addresses and routes of this machine name: a list of (address, prefix length)."""
         return self.addresses() + self.routes()

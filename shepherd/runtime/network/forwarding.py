@@ -8,9 +8,11 @@ import os
 
 from shepherd.runtime.bundle import document
 from shepherd.runtime.images import files
+from shepherd.runtime.linux.netlink import Netlink
 from shepherd.runtime.network import networks, records, rules
 
 SWITCHES = {"ipv4": "/proc/sys/net/ipv4/ip_forward", "ipv6": "/proc/sys/net/ipv6/conf/all/forwarding"}
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _LISTENING = "/proc/sys/net/ipv6/conf"
 
 
@@ -31,7 +33,7 @@ def apply(kept: records.Records) -> None:
     translated = any(networks.is_translated(one) for one in open_ones)
     containers = [one for one in kept.containers() if one.get("ports")] if translated else []
     # the rules come first: at no moment does the host pass on what they would drop
-    backend.apply(rules.make(found, containers, ours + missing))
+    backend.apply(rules.make(found, containers, ours + missing, _filtered_bridges(found)))
     for family in missing:
         ours.append(family)
         _keep(kept, ours)
@@ -41,6 +43,15 @@ def apply(kept: records.Records) -> None:
         for one in found:
             if one["internal"]:  # the switch of all switches each
                 _write("/proc/sys/net/%s/conf/%s/forwarding" % (family, one["bridge"]), "0")
+
+
+def _filtered_bridges(found):
+    """Others' bridges, where br_netfilter shows the packet filter what crosses them. Of odd names none is passed on."""
+    if not os.path.exists("/proc/sys/net/bridge"):
+        return []
+    ours = {one["bridge"] for one in found}
+    with Netlink() as netlink:
+        return sorted(name for name in netlink.bridges() if name not in ours and _NAME.issuperset(name))
 
 
 def _go_on_listening():

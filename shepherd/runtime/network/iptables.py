@@ -18,6 +18,7 @@ CONDITIONS = {
     "established": "-m conntrack --ctstate ESTABLISHED,RELATED",
     "translated": "-m conntrack --ctstate DNAT",
     "local": "-m addrtype --dst-type LOCAL",
+    "crosses": "-m physdev --physdev-is-bridged",
 }
 VERDICTS = {"pass": "-j RETURN", "drop": "-j DROP", "masquerade": "-j MASQUERADE"}
 PROGRAMS = {INET: "iptables", INET6: "ip6tables"}

@@ -20,6 +20,7 @@ CONDITIONS = {
     "established": "ct state established,related",
     "translated": "ct status dnat",
     "local": "fib daddr type local",
+    "crosses": "iifname . oifname { %s }",
 }
 VERDICTS = {"pass": "accept", "drop": "drop", "masquerade": "masquerade"}
 WORDS = {INET: "ip", INET6: "ip6", None: "inet"}
@@ -59,6 +60,8 @@ def line(rule, family=None) -> str:
         words.append("meta nfproto ipv%d" % (6 if rule.family == INET6 else 4))
     for name, value in rule.conditions.items():
         word = CONDITIONS[name].replace("{ip}", WORDS[rule.family])
+        if name == "crosses":
+            value = ", ".join('"%s" . "%s"' % (one, one) for one in value)
         words.append(word % value if "%" in word else word)
     verdict = rule.verdict
     if isinstance(verdict, tuple):

@@ -30,10 +30,11 @@ class Rule:
         self.conditions = conditions
 
 
-def make(found: list, containers: list, forwards: list) -> list:
+def make(found: list, containers: list, forwards: list, others: list) -> list:
     """The rules for these networks and containers.
 
-    `forwards`: the families, "ipv4" and "ipv6", of which the host forwards packets only because of us.
+    `forwards`: the families, "ipv4" and "ipv6", of which the host forwards packets only because of us. `others`: other
+    bridges, of which the packet filter is shown what crosses one: nobody forwards that.
     """
     made = []
     for one in found:
@@ -59,6 +60,8 @@ def make(found: list, containers: list, forwards: list) -> list:
                 made.append(Rule("forward", "drop", INET, source=one["bridge"], to=LINK_LOCAL))
     # after all that: a network's rules say what may go to it before another's say what may leave that
     made += [Rule("forward", "pass", source=bridge) for bridge in bridges]
+    if forwards and others:
+        made.append(Rule("forward", "pass", crosses=others))
     made += [Rule("forward", "drop", INET6 if family == "ipv6" else INET) for family in forwards]
     made += [Rule("prerouting", "pass", source=one["bridge"]) for one in found]
     for container in containers:

@@ -184,6 +184,33 @@ def test_a_host_that_did_not_forward_does_not_become_a_router(filtered):
         far.destroy()
 
 
+def test_machines_on_a_bridge_of_the_hosts_go_on_talking(filtered):
+    """Where br_netfilter has the packet filter see what crosses it, our last rule would drop that, too."""
+    host, one, other = filtered, Place(), Place()
+    if not os.path.exists("/proc/sys/net/bridge"):
+        pytest.skip("needs br_netfilter")
+    try:
+        with host.netlink() as netlink:
+            netlink.add_bridge("vms")
+            for number, place in ((3, one), (4, other)):
+                hardware = bytes([2, 0, 0, 0, 0, number])
+                netlink.add_veth(
+                    f"vm{number}", netlink.links()["vms"], "eth0", None, hardware, namespace=place.namespace
+                )
+                with place.netlink() as there:
+                    there.add_address(there.links()["eth0"], f"203.0.113.{number}", 24)
+                    there.set_up(there.links()["eth0"])
+        host.set("bridge/bridge-nf-call-iptables", "1")
+        with other.listen(5000):
+            one.connect("203.0.113.4", 5000).close()
+            host.box("web")
+            assert host.setting("ipv4/ip_forward") == "1"
+            one.connect("203.0.113.4", 5000).close()
+    finally:
+        one.destroy()
+        other.destroy()
+
+
 def test_a_host_that_forwarded_goes_on(host):
     far = Place()
     try:
@@ -234,7 +261,7 @@ def test_both_languages_say_the_same_rules():
         for address in (EVERYWHERE, "::", "127.0.0.1", "198.51.100.1")
     ]
     containers = [{"networks": {"a": {"address": "10.1.0.2", "address6": "fd00::2"}}, "ports": ports}]
-    made = rules.make(networks, containers, ["ipv4"])
+    made = rules.make(networks, containers, ["ipv4"], ["br0", "lan"])
     texts = [nftables.line(rule) for rule in made if rule.chain == "prerouting"]
     assert texts == [
         'iifname "br-a" accept',
@@ -250,4 +277,7 @@ def test_both_languages_say_the_same_rules():
         "-p tcp -m tcp --dport 8080 -m addrtype --dst-type LOCAL -j DNAT --to-destination [fd00::2]:80",
         "-p tcp -m tcp --dport 8080 -d 198.51.100.1 -j DNAT --to-destination 10.1.0.2:80",
     ]
-    assert [rule.verdict for rule in made if rule.chain == "forward"][-1] == "drop"
+    crossing, last = [rule for rule in made if rule.chain == "forward"][-2:]
+    assert nftables.line(crossing) == 'iifname . oifname { "br0" . "br0", "lan" . "lan" } accept'
+    assert iptables.line(crossing) == "-m physdev --physdev-is-bridged -j RETURN"
+    assert last.verdict == "drop"
