@@ -54,7 +54,10 @@ def elf_with_loader(path):
 
     interpreter = path + b"\0"
     base, size = 0x400000, 64 + 2 * 56 + len(interpreter)
-    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, base + 64, 64, 0, 0, 64, 56, 2, 64, 0, 0)
+    machine = {"aarch64": 183}.get(os.uname().machine, 62)
+    head = struct.pack(
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, machine, 1, base + 64, 64, 0, 0, 64, 56, 2, 64, 0, 0
+    )
     load = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000)
     needed = struct.pack("<IIQQQQQQ", 3, 4, 176, base + 176, base + 176, len(interpreter), len(interpreter), 1)
     return head + needed + load + interpreter
