@@ -54,7 +54,6 @@ class Together:
             self._codes = {one: code for one, code in self._load(*self._company).items() if one not in sys.modules}
         base = self._folder + "/" + name.replace(".", "/")
         spec = ModuleSpec(name, self, origin=base + ("/__init__.py" if found[0] else ".py"), is_package=found[0])
-        spec.has_location = True
         if found[0]:
             spec.submodule_search_locations.append(base)
         return spec
@@ -65,6 +64,9 @@ class Together:
     def exec_module(self, module):
         """Run its code."""
         code = self._codes.pop(module.__name__, None) or self._load(*self._places[module.__name__][1:])
+        module.__file__ = (
+            module.__spec__.origin
+        )  # importlib would also make up the name of a .pyc, at length
         exec(code, module.__dict__)
 
 
