@@ -64,9 +64,7 @@ class Together:
     def exec_module(self, module):
         """Run its code."""
         code = self._codes.pop(module.__name__, None) or self._load(*self._places[module.__name__][1:])
-        module.__file__ = (
-            module.__spec__.origin
-        )  # importlib would also make up the name of a .pyc, at length
+        module.__file__ = module.__spec__.origin  # importlib would also make up the name of a .pyc, at length
         exec(code, module.__dict__)
 
 

@@ -47,7 +47,7 @@ def test_addresses_owners_and_the_network_of_another(site, app):
     owners = {"/etc/motd": "1234 1235 440", "/run/secrets/key": "1234 0 400", "/run/secrets/both": "0 1235 440"}
     for path, owner in owners.items():
         assert site.runtime("exec", "blog-side", "stat", "-c", "%u %g %a", path) == owner + "\n"
-    ask = ["wget", "-q", "-O", "-"]
+    ask = ["busybox", "wget", "-q", "-O", "-"]
     assert site.host.exec([*ask, "http://10.77.3.9:9000/motd"]).stdout == "welcome"
 
     file.write_text(COMPOSE.replace('LEVEL: "1"', 'LEVEL: "2"').replace("10.77.4.9", "10.77.4.10"))

@@ -80,7 +80,7 @@ def test_a_stack_converges_and_one_field_is_one_service(bare, site, app, folder)
     assert said["diff"] == first["diff"]
     assert SECRET not in done.text
     assert [one["health"] for one in first["services"]["web"]] == ["healthy"]
-    assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
+    assert site.host.exec(["busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
     for path, text in (("/data/page", "rows\n"), ("/etc/motd", "welcome to blog"), ("/run/secrets/key", SECRET)):
         assert site.runtime("exec", "blog-web", "cat", path) == text
     assert site.runtime("exec", "blog-web", "stat", "-c", "%a", "/run/secrets/key") == "440\n"
@@ -105,11 +105,11 @@ def test_a_stack_converges_and_one_field_is_one_service(bare, site, app, folder)
     site.runtime("wait", "blog-db")
     then = site.good([changed], host=ONE).result("container_stack")
     assert [one.partition(" (")[0] for one in then["changes"][1:]] == ["blog-db: started", "blog-web: replaced"]
-    assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "second\n"
+    assert site.host.exec(["busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "second\n"
     sent = site.host.exec(["ls", "/etc/shepherd/stacks/blog"]).stdout.split()
     assert {name.rpartition("-")[0] for name in sent} == {"html", "motd"}
     site.good([{"container": {"name": "blog-web", "state": "rolled_back"}}], host=ONE)
-    assert site.host.exec(["wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
+    assert site.host.exec(["busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8097/"]).stdout == "first\n"
     assert site.runtime("exec", "blog-web", "stat", "-c", "%a", "/run/secrets/key") == "440\n"
 
 

@@ -79,6 +79,8 @@ class Place:
         os.close(ours)
         assert said == b"+"
         self.namespace = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+        self._born: set[str] = set()
+        self._born = set(self.interfaces()) - {"lo"}  # some kernels put the ends of tunnels into each (sit0)
 
     def end(self) -> None:
         """Its process, and with the last socket the namespace."""
@@ -140,7 +142,7 @@ class Place:
 
     def interfaces(self) -> list[str]:
         with self.netlink() as netlink:
-            return sorted(netlink.links())
+            return sorted(set(netlink.links()) - self._born)
 
 
 class Host(Place):
