@@ -113,9 +113,9 @@ def _root() -> Path:
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         beside = CACHE / f"shop-root-{os.getpid()}.tar"
-        words = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}"]
+        words = ["mmdebstrap", "--variant=minbase", "--skip=output/dev", f"--include={PACKAGES}"]
         words += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
-        words += ['--customize-hook=rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/* "$1"/dev/*']
+        words += ['--customize-hook=rm -rf "$1"/var/lib/postgresql/* "$1"/etc/postgresql/*']
         try:
             subprocess.run([*words, "bookworm", str(beside)], check=True)
             beside.rename(path)
