@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from shepherd.errors import ShepherdError
 from shepherd.lab import boot, plan
 from shepherd.lab.enter import command_for
+from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import namespaces
 from shepherd.runtime.linux.netlink import Netlink
+from shepherd.runtime.network import forwarding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,10 @@ def _bridge(lab: Lab, netlink: Netlink) -> int:
             raise ShepherdError(f"the bridge {lab.bridge} cannot be made: {error}", hint=NO_BRIDGE) from error
         links = netlink.links()
         netlink.add_address(links[lab.bridge], plan.gateway(lab), int(lab.network.rpartition("/")[2]))
+        try:
+            forwarding.renew()  # this machine's own containers' rules know of it, and let pass what crosses it
+        except RuntimeFailure as error:
+            raise ShepherdError(f"the rules for this machine's containers: {error.message}", hint=error.hint) from None
     return links[lab.bridge]
 
 

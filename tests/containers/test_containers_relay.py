@@ -31,6 +31,7 @@ STORE = "/var/lib/shepherd"
 # Counts what is written to each connection, and notes what hosts are told; with HOLD, who should fetch never does
 WATCHING = """\
 import asyncio, json, os
+from shepherd.actions import _relaying
 from shepherd.link import Link
 from shepherd.transport.ssh_pipe import SshPipe
 write, run, init = SshPipe.write, Link.run, Link.__init__
@@ -51,6 +52,7 @@ async def running(self, module, args, **options):
                 await asyncio.sleep(3600)
     return await run(self, module, args, **options)
 SshPipe.write, Link.run, Link.__init__ = written, running, made
+_relaying.PATIENCE *= float(os.environ.get("SHEPHERD_PATIENCE", "1"))
 """
 
 

@@ -45,6 +45,16 @@ def apply(kept: records.Records) -> None:
                 _write("/proc/sys/net/%s/conf/%s/forwarding" % (family, one["bridge"]), "0")
 
 
+def renew() -> None:
+    """When this host has got another bridge (_filtered_bridges), and has networks of ours. Raises RuntimeFailure."""
+    root = os.environ.get("SHEPHERD_RUNTIME_ROOT") or records.DEFAULT_ROOT
+    if os.path.isdir(os.path.join(root, "networks")):
+        kept = records.Records(root)
+        with kept.lock():
+            if kept.networks():
+                apply(kept)
+
+
 def _filtered_bridges(found):
     """Others' bridges, where br_netfilter shows the packet filter what crosses them. Of odd names none is passed on."""
     if not os.path.exists("/proc/sys/net/bridge"):

@@ -269,7 +269,7 @@ class Box(Place):
     def hosts(self) -> dict[str, set[str]]:
         """What /etc/hosts says inside: names → addresses."""
         found: dict[str, set[str]] = {}
-        for line in (self.folder / "hosts").read_text().splitlines():
+        for line in filter(None, (self.folder / "hosts").read_text().splitlines()):
             address, *names = line.split()
             for name in names:
                 found.setdefault(name, set()).add(address)

@@ -10,7 +10,7 @@ import socket
 import pytest
 from places import CLIENT, EVERYWHERE, UPLINK, Place, exchange, passes
 
-from shepherd.runtime.network import attach, iptables, nftables, rules
+from shepherd.runtime.network import attach, forwarding, iptables, nftables, rules
 
 pytestmark = pytest.mark.lab
 
@@ -184,12 +184,18 @@ def test_a_host_that_did_not_forward_does_not_become_a_router(filtered):
         far.destroy()
 
 
-def test_machines_on_a_bridge_of_the_hosts_go_on_talking(filtered):
+@pytest.mark.parametrize("first", ["bridge", "container"])
+def test_machines_on_a_bridge_of_the_hosts_go_on_talking(filtered, first):
     """Where br_netfilter has the packet filter see what crosses it, our last rule would drop that, too."""
     host, one, other = filtered, Place(), Place()
     if not os.path.exists("/proc/sys/net/bridge"):
         pytest.skip("needs br_netfilter")
+    host.set("bridge/bridge-nf-call-iptables", "1")
+    if host.environment["SHEPHERD_RUNTIME_FIREWALL"] == "iptables" and not has_physdev(host):
+        pytest.skip("this kernel has no physdev for iptables")
     try:
+        if first == "container":
+            host.box("web")
         with host.netlink() as netlink:
             netlink.add_bridge("vms")
             for number, place in ((3, one), (4, other)):
@@ -200,13 +206,12 @@ def test_machines_on_a_bridge_of_the_hosts_go_on_talking(filtered):
                 with place.netlink() as there:
                     there.add_address(there.links()["eth0"], f"203.0.113.{number}", 24)
                     there.set_up(there.links()["eth0"])
-        host.set("bridge/bridge-nf-call-iptables", "1")
-        if host.environment["SHEPHERD_RUNTIME_FIREWALL"] == "iptables" and not has_physdev(host):
-            pytest.skip("this kernel has no physdev for iptables")
-        with other.listen(5000):
-            one.connect("203.0.113.4", 5000).close()
+        if first == "container":
+            host.call(forwarding.renew)
+        else:
             host.box("web")
-            assert host.setting("ipv4/ip_forward") == "1"
+        assert host.setting("ipv4/ip_forward") == "1"
+        with other.listen(5000):
             one.connect("203.0.113.4", 5000).close()
     finally:
         one.destroy()
