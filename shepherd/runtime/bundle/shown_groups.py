@@ -6,7 +6,7 @@ Their places are made early, and they are mounted when the process is in its gro
 import os
 
 from shepherd.runtime.bundle import trees
-from shepherd.runtime.linux import cgroups, paths, syscalls
+from shepherd.runtime.linux import cgroups, mounts, paths, syscalls
 from shepherd.runtime.linux.paths import shown
 
 
@@ -27,6 +27,9 @@ class ShownGroups:
         """`top` is the descriptor of the target; what the machine has mounted below `hidden` is left out."""
         found = [one for one in self._found or cgroups.hierarchies() if not one[0].startswith(hidden)]
         if [kind for _path, kind, _names in found] == ["cgroup2"]:
+            if os.fstat(top).st_dev == os.stat(found[0][0]).st_dev:
+                # it came with the machine's /sys, and where it is mounted it cannot be mounted again (EBUSY): cover it
+                syscalls.mount("tmpfs", shown(top), "tmpfs", mounts.SHUT | syscalls.MS_RDONLY, "size=4k")
             self._places = [(found[0], os.dup(top))]
             return
         flags = self._chosen.flags

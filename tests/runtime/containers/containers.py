@@ -97,6 +97,13 @@ def base(passwd: bytes = PASSWD) -> list[Any]:
     ]
 
 
+def _has_ended(pid: int) -> bool:
+    try:
+        return b"\nState:\tZ" in Path(f"/proc/{pid}/status").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Runtime:
     """The command line, and what it left. The image is loaded, or is that of another one that has nothing else."""
 
@@ -188,9 +195,7 @@ class Runtime:
         pid = self.monitor(name)
         assert pid
         os.kill(pid, signal.SIGKILL)
-        self.until(
-            lambda: not os.path.exists(f"/proc/{pid}") or b"\nState:\tZ" in Path(f"/proc/{pid}/status").read_bytes()
-        )
+        self.until(lambda: _has_ended(pid))
 
     def complaints(self) -> str:
         """What monitors could tell nobody else."""
