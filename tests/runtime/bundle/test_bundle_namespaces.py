@@ -87,10 +87,10 @@ def test_clocks(bundle, users):
 
 
 def test_parameters_of_namespaces(bundle):
-    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096", "net/ipv4/tcp_syncookies": "0"}
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "4096", "net/ipv4/ip_default_ttl": "77"}
     before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
-    script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/tcp_syncookies"
-    assert bundle.output(script).split() == ["1", "4096", "0"]
+    script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_default_ttl"
+    assert bundle.output(script).split() == ["1", "4096", "77"]
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == before
 
 
