@@ -49,14 +49,20 @@ class Answer:
         self.status = response.status
         self.headers = response.headers
         self.url = url
-        self.read = response.read
         self._response = response
         self._connection = connection
         self._pool = pool
 
+    def read(self, size=None) -> bytes:
+        """As of http.client, which takes a negative length of a chunk for one, and stumbles over it."""
+        try:
+            return self._response.read(size)
+        except ValueError as error:
+            raise client.HTTPException(str(error)) from None
+
     def body(self, largest) -> bytes:
         try:
-            data = self._response.read(largest + 1)
+            data = self.read(largest + 1)
         except (OSError, client.HTTPException) as error:
             raise RuntimeFailure("the answer of %s is cut short: %s" % (shown(self.url), _told(error)))
         if len(data) > largest:

@@ -136,6 +136,7 @@ BEARER = 'WWW-Authenticate: Bearer realm="http://HERE/token"'
 @pytest.mark.parametrize("ask", [manifest, blob, upload])
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example(found=[said("200", "Retry-After: \u00b2"), said("503", "Retry-After: \u00b2")])
+@example(found=[b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n-2"])
 @example(found=[said("307", "Location: http://a..b/x")])
 @example(found=[said("307", "Location: http://" + "x" * 70 + "/")])
 @example(found=[said("401", BEARER), said("200", body=b"[" * 60000)])
