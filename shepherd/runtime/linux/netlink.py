@@ -161,7 +161,8 @@ class Netlink:
     def bridges(self) -> list:
         """The names of the interfaces that are bridges."""
         found = []
-        for answer in self.request(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0), NLM_F_DUMP):
+        asked = attribute(IFLA_LINKINFO, [attribute(IFLA_INFO_KIND, "bridge")])  # before Linux 4.6 all are told
+        for answer in self.request(RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0) + asked, NLM_F_DUMP):
             said = attributes(answer[_LINK.size :])
             if attributes(said.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND, b"").rstrip(b"\0") == b"bridge":
                 found.append(os.fsdecode(said.get(IFLA_IFNAME, b"").rstrip(b"\0")))

@@ -33,7 +33,8 @@ def apply(kept: records.Records) -> None:
     translated = any(networks.is_translated(one) for one in open_ones)
     containers = [one for one in kept.containers() if one.get("ports")] if translated else []
     # the rules come first: at no moment does the host pass on what they would drop
-    backend.apply(rules.make(found, containers, ours + missing, _filtered_bridges(found)))
+    others = _filtered_bridges(found) if ours or missing else []
+    backend.apply(rules.make(found, containers, ours + missing, others))
     for family in missing:
         ours.append(family)
         _keep(kept, ours)

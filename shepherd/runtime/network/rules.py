@@ -60,7 +60,7 @@ def make(found: list, containers: list, forwards: list, others: list) -> list:
                 made.append(Rule("forward", "drop", INET, source=one["bridge"], to=LINK_LOCAL))
     # after all that: a network's rules say what may go to it before another's say what may leave that
     made += [Rule("forward", "pass", source=bridge) for bridge in bridges]
-    if forwards and others:
+    if others:
         made.append(Rule("forward", "pass", crosses=others))
     made += [Rule("forward", "drop", INET6 if family == "ipv6" else INET) for family in forwards]
     made += [Rule("prerouting", "pass", source=one["bridge"]) for one in found]
