@@ -9,6 +9,8 @@ where that is not so.
 
     --hosts N      on so many lab hosts (2; with --database 3)
     --updates N    so often (10)
+    --pause N      seconds that clients are quiet for between two requests (0.02; with --database 0.05): more where one
+                   slow processor has to serve them all and do the updates
     --database     the playbook shop/shop.yml: two instances beside a PostgreSQL whose data is in a volume; they write
                    and read there for each request, and in the end it has a row for each answer. The root of both,
                    made by mmdebstrap, is kept in ~/.cache/shepherd-bench
@@ -128,6 +130,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--hosts", type=int)
     parser.add_argument("--updates", type=int, default=10)
+    parser.add_argument("--pause", type=float)
     parser.add_argument("--database", action="store_true")
     options = parser.parse_args()
     kind = Shop if options.database else Plain
@@ -135,16 +138,13 @@ def main() -> int:
         application, began = kind(Path(name)), time.monotonic()
         code, _changed = _play(application, lab, 0)
         print(f"from nothing to healthy on {len(lab.hosts)} hosts: {time.monotonic() - began:.1f} s", flush=True)
-        return code or _update(application, lab, options.updates)
+        return code or _update(application, lab, options.updates, options.pause or kind.pause)
 
 
-def _update(application: Plain, lab: LabSession, updates: int) -> int:
+def _update(application: Plain, lab: LabSession, updates: int, pause: float) -> int:
     """The exit code."""
     with ExitStack() as stack:
-        loads = [
-            stack.enter_context(Load(host.address, PORT, each=2, pause=application.pause, quiet=QUIET))
-            for host in lab.hosts
-        ]
+        loads = [stack.enter_context(Load(host.address, PORT, each=2, pause=pause, quiet=QUIET)) for host in lab.hosts]
         for number in range(1, updates + 1):
             before, began = _requests(loads), time.monotonic()
             known = _failures(loads)
