@@ -117,7 +117,7 @@ class Transport:
                 answer.close()
             except (OSError, client.HTTPException, ssl.CertificateError) as error:
                 # A host that is not who it should be stays so; one that hung up in the middle may do better.
-                if isinstance(error, (ssl.SSLError, ssl.CertificateError)) and not isinstance(error, ssl.SSLEOFError):
+                if isinstance(error, (ssl.SSLError, ssl.CertificateError)) and not _hung_up(error):
                     raise self._untrusted(url, error)
                 if wait is None or isinstance(error, socket.gaierror):
                     raise RuntimeFailure("cannot reach %s: %s" % (shown(_host(url)), _told(error)))
@@ -227,6 +227,12 @@ class Transport:
             % (shown(host), getattr(error, "verify_message", "") or getattr(error, "reason", error)),
             "--tls-ca FILE has us believe an authority, as does %s/%s/ca.crt" % (CERTIFICATES[0], host),
         )
+
+
+def _hung_up(error):
+    """Whether a TLS connection just ended. By which error is for Python's version and that of its OpenSSL to say."""
+    kinds = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+    return isinstance(error, kinds) or "unexpected eof" in str(error)  # Python 3.7 does not know that one of OpenSSL 3
 
 
 def _load(context, folder):

@@ -92,6 +92,22 @@ def test_one_that_is_killed_in_the_middle_is_gone_on_from(fetching):
     assert fetching.arrived() == list(CONTENTS)
 
 
+# Debian's Python is one more: which error there is depends on the version
+@pytest.mark.parametrize("python", dict.fromkeys([*pythons(), *map(str, Path("/usr/bin").glob("python3"))]))
+def test_one_that_hangs_up_instead_of_saying_who_it_is_is_none_that_is_not_to_be_believed(python, fetching):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as client:
+                        client.recv(65536)
+
+        threading.Thread(target=serve, daemon=True).start()
+        assert fetching.fetch(listener.getsockname()[1], python).startswith("cannot reach 127.0.0.1")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 class _Between:
     port: int
     passed = 0  # bytes from the server
