@@ -27,6 +27,7 @@ class Request:
         self.pid_file = None
         self.preserved = 0
         self.ignore_paused = False
+        self.groups_inside = []  # where in the container's control group (cgroups/inner.py)
 
 
 def run(request: Request, detach: bool = False) -> int:
@@ -57,10 +58,14 @@ def start(request: Request) -> int:
     if request.process.get("terminal") and not (request.console_socket or request.console):
         raise RuntimeFailure("a terminal needs --console-socket")
     process = Process(request.process, container.record["config"]["linux"].get("seccomp"), "")
+    group = groups.of(container.record)
+    if request.groups_inside:
+        from shepherd.runtime.linux.cgroups.inner import Inner
+
+        group = Inner(group, request.groups_inside)
     joined = _open_namespaces(container)
     if "user" not in joined:
         process.keep_to_ours()
-    group = groups.of(container.record)
     console = terminal.connect(request.console_socket) if request.console_socket else request.console
     ours, theirs = stage.channel()
     joiner = _Joiner(request, process, theirs, console)
@@ -78,7 +83,8 @@ def start(request: Request) -> int:
         if not direct:
             pid = _told(ours, pid)
         try:
-            doors = moves.open_doors(group.admit(pid, born, container.record["pid"]))
+            beside = None if request.groups_inside else container.record["pid"]
+            doors = moves.open_doors(group.admit(pid, born, beside))
         except FileNotFoundError:
             if os.geteuid() == 0:
                 raise RuntimeFailure("container %s has just ended" % container.name) from None

@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from bundles import CHECKOUT
 from grouped import needs, start
 
 from shepherd.runtime.linux import cgroups
+
+if TYPE_CHECKING:
+    from bundles import Bundle
 
 pytestmark = pytest.mark.lab
 
@@ -65,6 +69,64 @@ def test_a_group_below_a_relative_path_is_ours(bundle):
     assert found.processes()
     bundle.do("delete", "--force", "c")
     assert not any(Path(target, "shepherd", f"test-{os.getpid()}").exists() for target, _kind, _names in found.found)
+
+
+@pytest.fixture
+def inside(bundle, group):
+    """A container that runs, and a group `jobs` below its own, everywhere."""
+    start(bundle, "sleep 1000")
+    assert cgroups.Group(f"{group.path}/jobs").make()
+    yield group
+    bundle.do("delete", "--force", "c")
+    assert bundle.traces() == []
+
+
+def seen(bundle: Bundle, *words: str) -> dict[str, str]:
+    """Where below the container's group one more process is, by the controllers of a hierarchy."""
+    lines = bundle.do("exec", *words, "c", "cat", "/proc/self/cgroup").splitlines()
+    return dict(line.split(":")[1:] for line in lines)  # its namespace of groups begins at its own
+
+
+def test_one_more_process_in_a_group_below(bundle, inside):
+    for words in ([], ["--cgroup", "/"], ["--cgroup", "."]):
+        assert set(seen(bundle, *words).values()) == {"/"}
+    for place in ("jobs", "/jobs/", "./jobs"):
+        assert set(seen(bundle, "--cgroup", place).values()) == {"/jobs"}
+
+
+def test_one_more_process_in_a_group_of_one_controller(bundle, inside):
+    if not any(kind == "cgroup" for _target, kind, _names in inside.found):
+        failed = bundle.call("exec", "--cgroup", "pids:jobs", "c", "true")
+        assert (failed.returncode, "has no controller 'pids' here" in failed.stderr) == (255, True), failed.stderr
+        return
+    found = seen(bundle, "--cgroup", "pids,freezer:jobs")
+    assert {name for name, path in found.items() if path == "/jobs"} == {"pids", "freezer"}
+    found = seen(bundle, "--cgroup", "jobs", "--cgroup", "pids:/")
+    assert {name for name, path in found.items() if path == "/"} == {"pids"}
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("elsewhere", "there is no control group "),
+        ("../jobs", "leads out of the container's control group"),
+        ("jobs/../../..", "leads out of the container's control group"),
+        ("nonsense:jobs", "has no controller 'nonsense' here"),
+    ],
+)
+def test_a_group_that_is_not_there_takes_no_process(bundle, inside, place, said):
+    failed = bundle.call("exec", "--cgroup", place, "c", "true")
+    assert (failed.returncode, said in failed.stderr) == (255, True), failed.stderr
+
+
+def test_a_group_without_processors_is_named(bundle, inside):
+    """The kernel says "No space left on device"."""
+    version, folder = inside.home("cpuset") or (2, "")
+    if version != 1:
+        pytest.skip("needs cpuset of version 1, which has nothing at first")
+    Path(folder, "bare").mkdir()
+    failed = bundle.call("exec", "--cgroup", "cpuset:bare", "c", "true")
+    assert (failed.returncode, f"{folder}/bare has no processors" in failed.stderr) == (255, True), failed.stderr
 
 
 def test_an_ordinary_user_with_a_group_of_its_own(tmp_path):

@@ -28,6 +28,7 @@ TABLE = {
     "--process-label": ("label", str),
     "--preserve-fds": ("preserve_fds", int),
     "--ignore-paused": ("ignore_paused", bool),
+    "--cgroup": ("groups_inside", list),
 }
 
 
@@ -44,6 +45,7 @@ def run(chosen, words: list) -> int:
     asked.pid_file = found.pid_file
     asked.preserved = found.preserve_fds or 0
     asked.ignore_paused = found.ignore_paused
+    asked.groups_inside = found.groups_inside
     return execute.run(asked, found.detach)
 
 
