@@ -20,8 +20,8 @@ NLM_F_CREATE_NEW = 0x400 | 0x200  # NLM_F_CREATE | NLM_F_EXCL
 NLM_F_CREATE_OR_REPLACE = 0x400 | 0x100  # NLM_F_CREATE | NLM_F_REPLACE
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 
-IFF_UP = 1
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO = 1, 3, 4, 10, 12, 18
+IFF_UP, IF_OPER_UP = 1, 6
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_OPERSTATE, IFLA_LINKINFO = 1, 3, 4, 10, 12, 16, 18
 IFLA_NET_NS_PID, IFLA_NET_NS_FD = 19, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_ISOLATED = 8, 9, 33
@@ -194,6 +194,17 @@ class Netlink:
 
     def link(self, name: str):
         """One interface, as (index, its address on the wire); None where there is none of this name."""
+        answer = self._link(name)
+        if answer is None:
+            return None
+        return _fields(_LINK, answer)[2], attributes(answer[_LINK.size :]).get(IFLA_ADDRESS, b"")
+
+    def is_active(self, name: str) -> bool:
+        """Whether an interface sends what it is given; so of one that is gone."""
+        answer = self._link(name)
+        return answer is None or attributes(answer[_LINK.size :]).get(IFLA_OPERSTATE) == bytes([IF_OPER_UP])
+
+    def _link(self, name):
         body = _LINK.pack(0, 0, 0, 0, 0) + attribute(IFLA_IFNAME, name)
         try:
             answers = self.request(RTM_GETLINK, body)
@@ -201,8 +212,7 @@ class Netlink:
             if error.errno != errno.ENODEV:
                 raise
             return None
-        answer = answers[0] if answers else b""
-        return _fields(_LINK, answer)[2], attributes(answer[_LINK.size :]).get(IFLA_ADDRESS, b"")
+        return answers[0] if answers else b""
 
     def add_bridge(self, name: str, hardware=None, mtu=None, up: bool = True) -> None:
         """A bridge, up. With `hardware` (six bytes) its address does not change with what is plugged in."""

@@ -113,6 +113,10 @@ def attach(container_id: str, name: str, pid: int, options: dict, folder: str) -
             if isinstance(error, OSError):
                 raise RuntimeFailure("cannot connect container %s: %s" % (name, error)) from None
             raise
+    if record["networks"]:
+        from shepherd.runtime.network import activation
+
+        activation.wait(pid, record["networks"].values(), found)
     return {"networks": record["networks"], "ports": record["ports"], "serving": _serving(kept, record)}
 
 

@@ -9,7 +9,18 @@ import os
 from shepherd.runtime.bundle import state
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux.netlink import Netlink
-from shepherd.runtime.network import attach, bridge, forwarding, front, hosts, networks, publish, records, release
+from shepherd.runtime.network import (
+    activation,
+    attach,
+    bridge,
+    forwarding,
+    front,
+    hosts,
+    networks,
+    publish,
+    records,
+    release,
+)
 from shepherd.runtime.network.ports import Port, parse_ports
 
 
@@ -50,7 +61,8 @@ def connect(container_id: str, network: dict, options: dict) -> dict:
         finally:
             os.close(namespace)
         _tell(kept, record, network)
-        return {"networks": record["networks"], "ports": record["ports"]}
+    activation.wait(record["pid"], [record["networks"][name]], [network])
+    return {"networks": record["networks"], "ports": record["ports"]}
 
 
 def disconnect(container_id: str, name: str) -> dict:
