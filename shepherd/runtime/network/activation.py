@@ -1,7 +1,7 @@
 """Waiting until an interface that was just plugged in sends what it is given.
 
 The kernel activates it a moment after its cable is laid, by work that it puts off (linkwatch; Documentation/networking/
-operstates.rst), and drops what is sent until then: of a connection the first packet, which is sent again after a second.
+operstates.rst), and drops what is sent until then: of a connection the first packet, sent again after a second.
 """
 
 import os

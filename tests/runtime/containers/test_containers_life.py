@@ -76,12 +76,23 @@ def test_from_create_to_rm(runtime):
     assert runtime.do("wait", "web") == "3\n"
     assert runtime.do("start", "web") == "web\n"  # again, with what it had written
     assert runtime.do("kill", "web") == "web\n"
+    assert runtime.status("web") == "exited"  # it is over when the command is
     assert runtime.do("wait", "web") == "137\n"
     assert runtime.do("rm", "web") == "web\n"
     assert runtime.traces() == []
     assert "no such container: web" in runtime.call("inspect", "--type", "container", "web").stderr.replace(
         "object", "container"
     )
+
+
+def test_several_are_killed_side_by_side(runtime):
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        runtime.start(name, "box:1", "sleep", "1000")
+    done = runtime.call("kill", *names[:3], "absent", *names[3:])
+    assert (done.returncode, done.stdout.split()) == (1, names)
+    assert "no such container: absent" in done.stderr
+    assert set(map(runtime.status, names)) == {"exited"}
 
 
 def test_stop_waits_for_its_grace_and_then_kills(runtime):
