@@ -316,10 +316,12 @@ class Forwarder:
                 continue
             client = self._client(listener, address, ancillary, key)
             if client is not None:
-                try:
-                    client.server.send(data)
-                except OSError:
-                    pass  # nobody listens there: as with any packet
+                for _time in range(2):  # it may be an earlier packet's error that is told, and this one was not sent
+                    try:
+                        client.server.send(data)
+                        break
+                    except OSError:
+                        pass  # nobody listens there: as with any packet
 
     def _client(self, listener, address, ancillary, key):
         client = self._clients.get((listener.fileno(), address))

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -279,6 +280,22 @@ def test_udp_before_anybody_listens(host):
         with web.listen(53, kind=socket.SOCK_DGRAM) as server:
             client.send(b"kept")
             assert eventually(lambda: server.recv(100) == b"kept")
+
+
+def test_udp_that_was_refused_does_not_take_the_next_along(host):
+    """The kernel tells of the refusal when the next is to be sent."""
+    if shutil.which("nft") is None:
+        pytest.skip("needs nft, to refuse one of two")
+    web = host.box("web", ports=["5353:53/udp"])
+    rule = "table ip t {\nchain c {\ntype filter hook input priority 0\nudp dport 53 udp length 15 reject\n}\n}\n"
+    web.program("nft", "-f", "-", text=rule)
+    (pid,) = host.forwarders()
+    with host.connect("127.0.0.1", 5353, socket.SOCK_DGRAM) as client, web.listen(53, kind=socket.SOCK_DGRAM) as server:
+        os.kill(pid, signal.SIGSTOP)
+        client.send(b"refused")
+        client.send(b"kept")
+        os.kill(pid, signal.SIGCONT)
+        assert server.recv(100) == b"kept"
 
 
 def test_the_process_has_no_rights_and_nothing_of_its_makers(host):
