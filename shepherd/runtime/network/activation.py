@@ -16,17 +16,21 @@ _LOOK = 0.0005  # seconds between looks: it mostly takes less than two of them
 def wait(pid: int, cables, networks) -> None:
     """Until a container's cables (their `shown`, bridge.py) and the bridges of those networks are active.
 
-    One that is not after a second is not waited for, nor is one that is gone.
+    One that is not after a second is not waited for, nor is one that is gone, or that cannot be looked at.
     """
-    deadline = time.monotonic() + _PATIENCE
     here = [one["link"] for one in cables] + [one["bridge"] for one in networks]
     try:
-        namespace = os.open("/proc/%d/ns/net" % pid, os.O_RDONLY | os.O_CLOEXEC)
+        _wait(pid, [one["interface"] for one in cables], here)
     except OSError:
-        return  # the process has ended: nothing is sent any more
+        pass  # the process has ended, say: nothing is sent any more
+
+
+def _wait(pid, there, here):
+    deadline = time.monotonic() + _PATIENCE
+    namespace = os.open("/proc/%d/ns/net" % pid, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with Netlink() as outside, Netlink(namespace) as inside:
-            for netlink, names in ((inside, [one["interface"] for one in cables]), (outside, here)):
+            for netlink, names in ((inside, there), (outside, here)):
                 for name in names:
                     while not netlink.is_active(name) and time.monotonic() < deadline:
                         time.sleep(_LOOK)

@@ -151,6 +151,15 @@ class Client:
             self.server.close()
             raise
 
+    def send(self, data) -> None:
+        """To the container; where nobody listens there it is lost, as any packet is."""
+        for _ in range(2):  # what is told the first time may be an earlier packet's error: this one was not sent
+            try:
+                self.server.send(data)
+                return
+            except OSError:
+                continue
+
 
 def socket_to(target, kind):
     """A socket that can be connected to an (address, port)."""

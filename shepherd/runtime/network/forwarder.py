@@ -316,12 +316,7 @@ class Forwarder:
                 continue
             client = self._client(listener, address, ancillary, key)
             if client is not None:
-                for _time in range(2):  # it may be an earlier packet's error that is told, and this one was not sent
-                    try:
-                        client.server.send(data)
-                        break
-                    except OSError:
-                        pass  # nobody listens there: as with any packet
+                client.send(data)
 
     def _client(self, listener, address, ancillary, key):
         client = self._clients.get((listener.fileno(), address))
