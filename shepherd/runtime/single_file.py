@@ -9,6 +9,8 @@ import io
 import os
 import sys
 
+import shepherd
+
 COMMAND = "shepherd-runtime"
 FOLDER, LINK = "lib/shepherd", "bin/" + COMMAND  # below the prefix
 PREFIX = "/usr/local"
@@ -30,13 +32,13 @@ except (ImportError, OSError):
     pass
 import shepherd.runtime.__main__
 """
-_FIRST = b'"""Shepherd: the container runtime."""\n'
+_FIRST = b'"""Shepherd: the container runtime."""\n\n__version__ = "%s"\n'
 
 
 def sources() -> dict:
     """The runtime's files, by their names in the archive: from the folder or the archive that this one came from."""
     archive = getattr(__loader__, "archive", None)
-    found = {"__main__.py": _MAIN, "shepherd/__init__.py": _FIRST}
+    found = {"__main__.py": _MAIN, "shepherd/__init__.py": _FIRST % shepherd.__version__.encode()}
     if archive is not None:
         import zipfile
 

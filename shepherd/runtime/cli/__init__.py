@@ -20,6 +20,8 @@ VERBS = (
 def main(argv=None) -> int:
     """Run the command line and return its exit code. Options of all verbs, --root and --state, come before the verb."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [*words[1:], "--help"]
     ordinary = os.geteuid() != 0
     if ordinary:
         from shepherd.runtime.rootless import places
@@ -31,7 +33,6 @@ def main(argv=None) -> int:
         from shepherd.runtime.cli import oci
 
         return oci.main(words)
-    verb = None
     try:
         while words and words[0].partition("=")[0] in ("--root", "--state"):
             option, equals, value = words[0].partition("=")
@@ -40,7 +41,9 @@ def main(argv=None) -> int:
             os.environ["SHEPHERD_RUNTIME_" + option[2:].upper()] = value if equals else words[1]
             del words[: 1 if equals else 2]
         if not words or words[0] not in VERBS:
-            raise RuntimeFailure("no such verb" if words else "a verb is missing", "one of: " + ", ".join(VERBS))
+            from shepherd.runtime.cli import help as helping
+
+            return helping.show(words, VERBS)
         verb = words[0]
         if ordinary and argv is None:
             from shepherd.runtime.rootless import entering
@@ -63,5 +66,7 @@ def main(argv=None) -> int:
     except Exception as error:  # the text that --help asked for
         if type(error).__name__ != "Help":
             raise
-        sys.stdout.write("%s\n" % error)
+        from shepherd.runtime.cli import help as helping
+
+        sys.stdout.write(helping.described(str(error), words))
         return 0

@@ -43,7 +43,7 @@ def are_meant(words: list, ours: tuple) -> bool:
     while place < len(words) and words[place].startswith("-"):
         option, equals, value = words[place].partition("=")
         if option not in _GLOBAL:
-            return option in ("--version", "-v", "--help", "-h")
+            return foreign or option in ("--version", "-v")
         foreign = foreign or option not in _OURS
         if _GLOBAL[option] and not equals:
             place += 1
@@ -57,7 +57,9 @@ def are_meant(words: list, ours: tuple) -> bool:
         return foreign
     verb, rest = words[place], words[place + 1 :]
     if verb not in _BOTH:
-        return verb not in ours
+        from shepherd.runtime.cli import oci
+
+        return verb not in ours and (foreign or verb in oci.VERBS)
     if foreign:
         return True
     if verb in ("create", "run"):

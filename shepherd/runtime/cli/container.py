@@ -14,6 +14,7 @@ TABLE = {"--force": ("force", bool), "-f": ("force", bool), "--filter": ("filter
 
 def run(arguments: list) -> int:
     """The verb's."""
+    several.help_of(arguments, "container VERB …")
     word = arguments[0] if arguments else ""
     if word == "prune":
         return _prune(several.parse(arguments[1:], TABLE, "container prune [--force] [--filter NAME=VALUE]", 0, 0))

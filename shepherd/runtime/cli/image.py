@@ -1,7 +1,6 @@
 """`shepherd-runtime image VERB`: what has to do with images, under Docker's newer names."""
 
-import sys
-
+from shepherd.runtime.cli import several
 from shepherd.runtime.errors import RuntimeFailure
 
 HELP = "images: import, ls, rm, pull, push, save, load, tag, history, inspect, prune"
@@ -23,9 +22,7 @@ VERBS = {
 
 
 def run(arguments: list) -> int:
-    if arguments and arguments[0] in ("-h", "--help"):
-        sys.stdout.write("usage: shepherd-runtime image VERB …\n\n%s\n" % HELP)
-        return 0
+    several.help_of(arguments, "image VERB …")
     if not arguments or arguments[0] not in VERBS:
         raise RuntimeFailure("image needs one of the verbs %s" % ", ".join(sorted(VERBS)))
     from importlib import import_module

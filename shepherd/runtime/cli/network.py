@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from shepherd.runtime.cli import several
 from shepherd.runtime.errors import RuntimeFailure
 
 HELP = "networks: create, ls, inspect, connect, disconnect, rm, prune"
@@ -12,9 +13,7 @@ _COLUMNS = [("NETWORK ID", "ID"), ("NAME", "Name"), ("DRIVER", "Driver"), ("SCOP
 
 
 def run(arguments: list) -> int:
-    if arguments and arguments[0] in ("-h", "--help"):
-        sys.stdout.write("usage: shepherd-runtime network VERB …\n\n%s\n" % HELP)
-        return 0
+    several.help_of(arguments, "network VERB …")
     if not arguments or arguments[0] not in VERBS:
         raise RuntimeFailure("network needs one of the verbs connect, create, disconnect, inspect, ls, prune, rm")
     parser = argparse.ArgumentParser(

@@ -15,14 +15,9 @@ USAGE = "run [OPTIONS] IMAGE [COMMAND…]"
 
 def run(arguments: list) -> int:
     """The exit code is the program's; 125 where the container could not be made, 126 and 127 as a shell has them."""
-    from shepherd.runtime.cli.oci.options import Help
-
     try:
         options = run_options.read(arguments, USAGE)
         record = make(options, launch.warm)
-    except Help as text:
-        sys.stdout.write("%s\n" % text)
-        return 0
     except (RuntimeFailure, OSError) as error:
         return failed(error, 125)
     try:

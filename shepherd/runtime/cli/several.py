@@ -70,6 +70,12 @@ def _side_by_side(words, work, say, present):
     return int(len(lines) < len(words))
 
 
+def help_of(arguments: list, usage: str) -> None:
+    """Show it where the arguments begin with --help, for a verb that has verbs of its own, say."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        parse(arguments[:1], {}, usage, 0)
+
+
 def parse(arguments: list, table: dict, usage: str, least: int = 1, most=None, until_first: bool = False):
     """The options of a verb, by the table of cli/oci/options.py."""
     from shepherd.runtime.cli.oci import options

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from shepherd.runtime.cli import several
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import user_namespace
 
@@ -11,9 +12,7 @@ HELP = "run a program as root of an ordinary user's namespace"
 
 def run(arguments: list) -> int:
     """The program's exit code; 127 where it is not there."""
-    if arguments[:1] in (["-h"], ["--help"]):
-        sys.stdout.write("usage: shepherd-runtime unshare COMMAND…\n\n%s\n" % HELP)
-        return 0
+    several.help_of(arguments, "unshare COMMAND…")
     if not user_namespace.of_user():
         raise RuntimeFailure("unshare is for ordinary users: this is root already")
     if not arguments:

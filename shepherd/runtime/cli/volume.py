@@ -11,6 +11,7 @@ HELP = "volumes: create, ls, inspect, rm, prune"
 
 def run(arguments: list) -> int:
     """The verb's."""
+    several.help_of(arguments, "volume VERB …")
     word = arguments[0] if arguments else ""
     if word not in _VERBS:
         raise RuntimeFailure("volume needs one of the verbs create, inspect, ls, prune, rm")

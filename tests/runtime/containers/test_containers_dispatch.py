@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shepherd.runtime.cli import VERBS
+import shepherd
+from shepherd.runtime.cli import VERBS, main, oci
+from shepherd.runtime.cli import help as helping
 from shepherd.runtime.cli.bundles import are_meant
 
 
@@ -49,13 +51,69 @@ from shepherd.runtime.cli.bundles import are_meant
         ("images", False),
         ("logs ID", False),
         ("--version", True),
-        ("nonsense", True),
+        ("nonsense", False),
+        ("--log /l nonsense", True),
+        ("--help", False),
+        ("--log /l --help", True),
     ],
 )
 def test_what_is_meant(words, wanted, tmp_path, monkeypatch):
     monkeypatch.setenv("SHEPHERD_RUNTIME_ROOT", str(tmp_path / "root"))
     monkeypatch.setenv("SHEPHERD_RUNTIME_STATE", str(tmp_path / "state"))
     assert are_meant(words.split(), VERBS) is wanted
+
+
+def shown(capsys, *words):
+    """What a command writes: its code, its output, its errors."""
+    try:
+        code = main(list(words))
+    except SystemExit as end:  # argparse's
+        code = end.code
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["--root", "/nowhere", "--help"]])
+def test_help_lists_every_verb_once_with_what_it_does(words, capsys):
+    assert sorted(verb for _title, verbs in helping.GROUPS for verb in verbs) == sorted(VERBS)
+    code, out, err = shown(capsys, *words)
+    assert (code, err) == (0, "")
+    for verb in VERBS:
+        assert len([line for line in out.splitlines() if line.startswith(f"  {verb} ") and len(line.split()) > 2]) == 1
+    assert "\n  " + ", ".join(oci.VERBS) + "\n" in out
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "delete", "state", "spec"])
+def test_each_verb_has_help(verb, capsys):
+    code, out, err = shown(capsys, verb, "--help")
+    assert (code, err) == (0, "") and f"usage: shepherd-runtime {verb}" in out
+    assert shown(capsys, "help", verb) == (code, out, err)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "a verb is missing"),
+        (["stpo", "web"], "there is no verb 'stpo'; did you mean stop?"),
+        (["delte", "web"], "there is no verb 'delte'; did you mean delete?"),
+        (["help", "nonsense"], "there is no verb 'nonsense'"),
+        (["--log-format", "json", "strat", "x"], "there is no verb 'strat'; did you mean"),
+        (["--bogus", "ps"], "--bogus: no option that can be before a verb"),
+    ],
+)
+def test_a_verb_that_is_none(words, said, capsys):
+    code, out, err = shown(capsys, *words)
+    assert (code, out) == (1, "") and err.startswith(f"shepherd-runtime: {said}")
+    assert "shepherd-runtime --help lists them" in err
+
+
+def test_an_option_that_is_nearly_one(capsys):
+    assert shown(capsys, "ps", "--al")[2].startswith("shepherd-runtime: --al: no such option; did you mean --all?\n")
+
+
+def test_versions(capsys):
+    code, out, _err = shown(capsys, "--version")
+    assert (code, out) == (0, f"shepherd-runtime version {shepherd.__version__}\nspec: 1.2.0\n")
 
 
 @pytest.mark.lab

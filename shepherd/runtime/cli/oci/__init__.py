@@ -45,12 +45,15 @@ def main(words: list) -> int:
     try:
         chosen = options.parse(words, GLOBAL, "[OPTIONS] VERB …", until_first=True)
         if chosen.version:
+            import shepherd
             from shepherd.runtime.bundle.state import VERSION
 
-            sys.stdout.write("shepherd-runtime\nspec: %s\n" % VERSION)
+            sys.stdout.write("shepherd-runtime version %s\nspec: %s\n" % (shepherd.__version__, VERSION))
             return 0
         if not chosen.rest or chosen.rest[0] not in VERBS:
-            raise RuntimeFailure("no such verb" if chosen.rest else "a verb is missing", "one of: " + ", ".join(VERBS))
+            from shepherd.runtime.cli import help as helping
+
+            raise helping.none_such(chosen.rest, VERBS)
         verb = chosen.rest[0]
         if verb in ("create", "run", "exec"):
             from shepherd.runtime.linux import moves

@@ -50,7 +50,8 @@ def parse(words: list, table: dict, usage: str, least: int = 0, most=None, until
             if inner is not bool:
                 option, equals, value = word[:2], "=", word[2:]
         if option not in table:
-            raise RuntimeFailure("%s: no such option" % option, "usage: shepherd-runtime " + usage)
+            wrong = "%s: no such option%s" % (option, _near(option, table))
+            raise RuntimeFailure(wrong, "usage: shepherd-runtime " + usage)
         name, kind = table[option]
         if kind is bool:
             if equals and value not in ("true", "false"):
@@ -78,6 +79,13 @@ def parse(words: list, table: dict, usage: str, least: int = 0, most=None, until
 
 class Help(Exception):  # noqa: N818 - nothing is wrong
     """The text that was asked for."""
+
+
+def _near(option, table):
+    from difflib import get_close_matches
+
+    near = get_close_matches(option, table, 1, 0.7)
+    return "; did you mean %s?" % near[0] if near else ""
 
 
 def _listed(table):
