@@ -5,6 +5,7 @@ import re
 import sys
 import time
 
+from shepherd.runtime.containers import clock
 from shepherd.runtime.errors import RuntimeFailure
 
 _FIELD = re.compile(r"\{\{ *(json +)?\.([A-Za-z]*) *\}\}")
@@ -26,8 +27,9 @@ def size(count) -> str:
 
 def age(text, now=None) -> str:
     """`3 days ago` of an RFC 3339 time; empty where there is none."""
-    seconds = _seconds(text)
-    if seconds is None:
+    try:
+        seconds = clock.seconds_of(str(text))
+    except (ValueError, OverflowError):
         return "N/A"
     passed = max(0, (time.time() if now is None else now) - seconds)
     for length, name in _AGES:
@@ -35,22 +37,6 @@ def age(text, now=None) -> str:
             count = int(passed // length)
             return "%d %s%s ago" % (count, name, "" if count == 1 else "s")
     return "%d seconds ago" % passed
-
-
-def _seconds(text):
-    import calendar
-
-    found = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|([+-])(\d\d):(\d\d))\Z", str(text or ""))
-    if found is None:
-        return None
-    try:
-        seconds = calendar.timegm(time.strptime(found.group(1), "%Y-%m-%dT%H:%M:%S"))
-    except (ValueError, OverflowError):
-        return None
-    if found.group(3):
-        offset = int(found.group(4)) * 3600 + int(found.group(5)) * 60
-        seconds -= offset if found.group(3) == "+" else -offset
-    return seconds
 
 
 def show(rows, columns, form=None, quiet=None) -> None:

@@ -13,17 +13,27 @@ def run(arguments: list) -> int:
     parser.add_argument("name", metavar="NAME[:TAG]", nargs="?", help="only images of this name")
     parser.add_argument("-a", "--all", action="store_true", help="no difference here: no image is intermediate")
     parser.add_argument("-q", "--quiet", action="store_true", help="ids alone")
+    parser.add_argument(
+        "-f",
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only images with dangling=true, label=…, reference=PATTERN, before=, since=IMAGE, until=TIME",
+    )
     parser.add_argument("--no-trunc", action="store_true", help="whole ids")
     parser.add_argument("--digests", action="store_true", help="show digests too")
     parser.add_argument("--format", metavar="FORM", help="json, table, or a template like '{{.Repository}}:{{.Tag}}'")
     options = parser.parse_args(arguments)
 
-    from shepherd.runtime.cli import image_output
+    from shepherd.runtime.cli import image_filters, image_output
     from shepherd.runtime.images.reference import parse
     from shepherd.runtime.images.store import Store
 
+    store = Store()
     wanted = parse(options.name) if options.name else None
-    rows = list(_rows(Store(), wanted, options.name, options.no_trunc))
+    chosen = image_filters.read(store, options.filter)
+    rows = list(_rows(store, wanted, options.name, chosen, options.no_trunc))
     columns = list(_COLUMNS)
     if options.digests:
         columns.insert(2, ("DIGEST", "Digest"))
@@ -31,7 +41,7 @@ def run(arguments: list) -> int:
     return 0
 
 
-def _rows(store, wanted, text, whole):
+def _rows(store, wanted, text, chosen, whole):
     """Fields as `docker images --format json` has them; the newest name first."""
     from shepherd.runtime.cli import image_output
     from shepherd.runtime.errors import RuntimeFailure
@@ -43,6 +53,8 @@ def _rows(store, wanted, text, whole):
             tagged = ":" in text.rpartition("/")[2] or "@" in text
             if name is None or (name != wanted if tagged else name.name != wanted.name):
                 continue
+        if not chosen(name, descriptor):
+            continue
         try:
             found = image.read(store, descriptor)
             identity, created, size = found.id, found.config.document.get("created"), found.size

@@ -61,6 +61,15 @@ def device(text):
     return {"PathOnHost": parts[0], "PathInContainer": parts[-1], "CgroupPermissions": access}
 
 
+def of_device(option, text, amount):
+    """/dev/NAME:NUMBER, or :SIZE of bytes in a second, as HostConfig has it (containers/block_devices.py)."""
+    path, _, given = text.rpartition(":")
+    value = (option_values.size if option.endswith("-bps") else option_values.number)(given, option)
+    if not path.startswith("/") or value < 0:
+        raise RuntimeFailure("%s: should be /dev/NAME:%s, and is %.80r" % (option, amount.upper(), text))
+    return {"Path": path, amount: value}
+
+
 def device_rule(text):
     """A line of cgroup v1's devices.allow (kernel, cgroup-v1/devices.rst), checked."""
     words = text.split()

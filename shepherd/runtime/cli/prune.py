@@ -10,18 +10,28 @@ def run(arguments: list) -> int:
     parser = argparse.ArgumentParser("shepherd-runtime prune", description=HELP)
     parser.add_argument("-a", "--all", action="store_true", help="also images that no container needs")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of these, those with label=…, label!=…, or made until=TIME",
+    )
     options = parser.parse_args(arguments)
 
-    from shepherd.runtime.cli import image_output
+    from shepherd.runtime.cli import image_filters, image_output
     from shepherd.runtime.images import collect
     from shepherd.runtime.images.names import Names
     from shepherd.runtime.images.store import Store
 
+    store = Store()
+    chosen = image_filters.read(store, options.filter, ("label", "label!", "until"))
     if not options.force and sys.stdin.isatty() and not _agreed(options.all):
         return 1
-    store = Store()
     pinned = set(store.pins().values())
-    gone = Names(store).remove(lambda name, one: (options.all or name is None) and one.digest not in pinned)
+    gone = Names(store).remove(
+        lambda name, one: (options.all or name is None) and one.digest not in pinned and chosen(name, one)
+    )
     for name, descriptor in gone:
         sys.stdout.write("%s\n" % (name.familiar if name is not None else descriptor.digest))
     done = collect.collect(store, partial=True)

@@ -5,7 +5,7 @@ import sys
 
 from shepherd.runtime.cli import mount_options, option_values, option_words
 from shepherd.runtime.cli.oci import options as reading
-from shepherd.runtime.containers import clock, policy
+from shepherd.runtime.containers import block_devices, clock, policy
 from shepherd.runtime.containers.create import Request
 from shepherd.runtime.errors import RuntimeFailure
 
@@ -22,6 +22,7 @@ _WORDS = {  # one value
     "read-only rm sig-proxy tty": bool,
 }
 TABLE = {"--" + name: (name.replace("-", "_"), kind) for names, kind in _WORDS.items() for name in names.split()}
+TABLE.update((option, (option[2:].replace("-", "_"), list)) for option in block_devices.OPTIONS)
 for _other, _name in (("--net", "--network"), ("--net-alias", "--network-alias"), ("--dns-opt", "--dns-option")):
     TABLE[_other] = TABLE[_name]
 _SHORT = {"a": "attach", "c": "cpu-shares", "d": "detach", "e": "env", "h": "hostname", "i": "interactive",
@@ -190,6 +191,9 @@ def limits(found) -> dict:
 
 def _host(found):
     host = limits(found)
+    for option, (field, amount, _name) in block_devices.OPTIONS.items():
+        words = getattr(found, TABLE[option][0])
+        host[field] = [option_words.of_device(option, one, amount) for one in words]
     network = found.network or "bridge"
     host.update({
         "NetworkMode": network,

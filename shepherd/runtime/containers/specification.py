@@ -3,6 +3,7 @@
 import os
 
 from shepherd.runtime.bundle import template
+from shepherd.runtime.containers import block_devices
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.linux import capabilities, user_namespace
 
@@ -143,8 +144,9 @@ def _resources(host):
             found[name] = values
     if host.get("PidsLimit"):
         found["pids"] = {"limit": host["PidsLimit"]}
-    if host.get("BlkioWeight"):
-        found["blockIO"] = {"weight": host["BlkioWeight"]}
+    block = block_devices.resources(host)
+    if block:
+        found["blockIO"] = block
     return found
 
 

@@ -1,6 +1,7 @@
 """What an ordinary user may declare of a container: without a control group of the user's own, nothing is limited."""
 
 from shepherd.runtime.bundle import groups
+from shepherd.runtime.containers import block_devices
 from shepherd.runtime.errors import RuntimeFailure
 
 # field of HostConfig → the option that says it
@@ -18,6 +19,7 @@ _LIMITS = {
     "PidsLimit": "--pids-limit",
     "BlkioWeight": "--blkio-weight",
 }
+_LIMITS.update((one[0], option) for option, one in block_devices.OPTIONS.items())
 
 
 def settle(host: dict) -> None:

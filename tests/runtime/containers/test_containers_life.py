@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from shepherd.runtime.linux import cgroups
 from tests.patience import seconds
 
 pytestmark = pytest.mark.lab
@@ -41,6 +43,23 @@ def test_run_in_the_foreground(runtime):
         (["--mount", "type=bind,source=/nosuch,destination=/x", "box:1", "true"], 125, "no such file or folder"),
         (["--log-driver", "syslog", "box:1", "true"], 125, "--log-driver"),
         (["--security-opt", "magic", "box:1", "true"], 125, "--security-opt"),
+        (
+            ["--device-read-bps", "5mb", "box:1", "true"],
+            125,
+            "--device-read-bps: should be /dev/NAME:RATE, and is '5mb'",
+        ),
+        (["--device-read-iops", "/dev/x:-1", "box:1", "true"], 125, "--device-read-iops: should be /dev/NAME:RATE"),
+        (["--device-write-iops", "/dev/x:5k", "box:1", "true"], 125, "--device-write-iops: should be a whole number"),
+        (
+            ["--device-write-bps", "/dev/nosuch:1m", "box:1", "true"],
+            125,
+            "--device-write-bps /dev/nosuch: No such file",
+        ),
+        (
+            ["--device-write-bps", "/dev/null:1m", "box:1", "true"],
+            125,
+            "--device-write-bps /dev/null: is no block device",
+        ),
     ],
 )
 def test_what_cannot_be_run(runtime, words, code, said):
@@ -202,6 +221,28 @@ def test_update(runtime):
     assert runtime.do("wait", "one") == "137\n"
     runtime.until(lambda: runtime.status("one") == "exited" and not runtime.monitor("one"))
     assert "nothing was said" in runtime.call("update", "one").stderr
+
+
+def test_block_devices_have_rates(runtime):
+    major, minor, _blocks, name = Path("/proc/partitions").read_text().splitlines()[2].split()
+    words = ("--device-read-bps", f"/dev/{name}:5mb", "--device-write-iops", f"/dev/{name}:70")
+    runtime.start("one", *words, "box:1", "sleep", "1000")
+    assert runtime.inspect("one")["HostConfig"]["BlkioDeviceReadBps"] == [{"Path": f"/dev/{name}", "Rate": 5 << 20}]
+    groups = Path(f"/proc/{runtime.inspect('one')['State']['Pid']}/cgroup").read_text().splitlines()
+    names = {
+        controller: name
+        for _number, controllers, name in (one.split(":", 2) for one in groups)
+        for controller in controllers.split(",")
+    }
+    home = cgroups.Group(names.get("blkio", names.get("", "")).strip("/")).home("blkio")
+    if home is None:
+        pytest.skip("this machine has no control groups with the controller blkio")
+    version, folder = home
+    if version == 2:
+        assert Path(folder, "io.max").read_text() == f"{major}:{minor} rbps={5 << 20} wbps=max riops=max wiops=70\n"
+    else:
+        rates = [Path(folder, f"blkio.throttle.{one}_device").read_text() for one in ("read_bps", "write_iops")]
+        assert rates == [f"{major}:{minor} {5 << 20}\n", f"{major}:{minor} 70\n"]
 
 
 def test_pause(runtime):

@@ -1,0 +1,81 @@
+"""--filter of `images` and `prune`: which images are meant, in Docker's words.
+
+Of tests of one kind one has to hold, of labels all; and each kind that is given.
+"""
+
+from fnmatch import fnmatchcase
+
+from shepherd.runtime.containers import clock
+from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.images import image
+
+KINDS = ("before", "dangling", "label", "label!", "reference", "since", "until")
+
+
+def read(store, words: list, kinds=KINDS):
+    """A function of a name (or None) and its Descriptor, for Names.remove() and the like. Raises RuntimeFailure."""
+    tests = {}
+    for word in words:
+        kind, equals, value = word.partition("=")
+        if kind not in kinds or not equals:
+            raise RuntimeFailure("--filter: there is no %.60r" % word, "NAME=VALUE; names: " + ", ".join(kinds))
+        tests.setdefault(kind, []).append(_test(store, kind, value))
+
+    def wanted(name, descriptor):
+        if not tests:
+            return True
+        try:
+            config = image.read(store, descriptor).config.document
+        except RuntimeFailure:
+            config = None  # another platform's, or an artifact: who knows what it says
+        return all(
+            (all if kind.startswith("label") else any)(test(name, config) for test in some)
+            for kind, some in tests.items()
+        )
+
+    return wanted
+
+
+def _test(store, kind, value):
+    if kind == "dangling":
+        if value.lower() not in ("true", "1", "false", "0"):
+            raise RuntimeFailure("--filter dangling: should be true or false, and is %.40r" % value)
+        return lambda name, _config: (name is None) == (value.lower() in ("true", "1"))
+    if kind == "reference":
+        return lambda name, _config: name is not None and _matches(name, value)
+    if kind.startswith("label"):
+        label, equals, content = value.partition("=")
+
+        def labelled(_name, config):
+            if config is None:
+                return False
+            labels = (config.get("config") or {}).get("Labels")
+            has = isinstance(labels, dict) and label in labels and (not equals or labels[label] == content)
+            return has == (kind == "label")
+
+        return labelled
+    if kind == "until":
+        moment = clock.moment(value, "--filter until")
+    else:
+        moment = _created(image.find(store, value).config.document)
+    if kind == "since":
+        return lambda _name, config: config is not None and _created(config) > moment
+    return lambda _name, config: config is not None and _created(config) < moment
+
+
+def _created(config):
+    """Seconds since 1970; what does not say is the oldest."""
+    try:
+        return clock.seconds_of(str(config.get("created")))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _matches(name, pattern):
+    """Whether a pattern means this name, with its tag or without; a * ends at a /."""
+    whole = name.familiar
+    bare = whole[: -len(name.tag) - 1] if name.tag else whole.partition("@")[0]
+    parts = pattern.split("/")
+    return any(
+        len(parts) == text.count("/") + 1 and all(map(fnmatchcase, text.split("/"), parts)) for text in (whole, bare)
+    )
