@@ -47,7 +47,8 @@ def _prune(options):
     folders, freed = Folders(), 0
     for one in records.everything(folders):
         recovery.look_after(one)
-        if one.state()["Status"] in records.ALIVE or one.monitor() or not all(test(one) for test in tests):
+        # one whose monitor is about to end is waited for; one that is being started meanwhile is left
+        if one.state()["Status"] in records.ALIVE or not all(test(one) for test in tests):
             continue
         try:
             size = changes.written(one)

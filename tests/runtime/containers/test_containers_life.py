@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,21 @@ def test_signals_reach_it_through_the_foreground(runtime):
 def test_input_and_output_of_any_size(runtime):
     text = "".join(f"line {number}\n" for number in range(200000))
     assert runtime.output("-i", "box:1", "cat", input=text) == text
+
+
+def test_prune_takes_one_whose_monitor_is_about_to_end(runtime):
+    """It has ended all the same: its monitor's last moments are waited for. Another process has the monitor's lock."""
+    identity = runtime.do("create", "box:1", "true").strip()
+    script = (
+        "import fcntl, sys, time\nfile = open(sys.argv[1], 'w')\nfcntl.lockf(file, fcntl.LOCK_EX)\nprint(flush=True)\n"
+    )
+    path = str(runtime.root / "containers" / identity / "monitor")
+    late = subprocess.Popen([sys.executable, "-c", script + "time.sleep(0.5)", path], stdout=subprocess.PIPE)
+    late.stdout.readline()
+    assert runtime.monitor(identity) == late.pid
+    assert identity in runtime.do("container", "prune", "-f")
+    assert runtime.traces() == []
+    assert late.wait(seconds(30)) == 0
 
 
 def test_a_reader_that_is_slow_gets_everything(runtime):
