@@ -57,7 +57,9 @@ def recover(record, restart: bool = True) -> None:
         if policy.again(record.host.get("RestartPolicy") or {}, state["ExitCode"], record.stopped, count):
             state["Status"] = "restarting"
             _save(record, state)
-            launch.monitor(record, "again").close()
+            connection = launch.monitor(record, "again")
+            connection.hear()  # who has the record next would else take this monitor, without its lock yet, for lost
+            connection.close()
 
 
 def _save(record, state):

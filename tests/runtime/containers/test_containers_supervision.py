@@ -8,12 +8,13 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from containers import UP, up
+from containers import CHECKOUT, UP, up
 
 from shepherd.runtime.errors import RuntimeFailure
 from tests.patience import seconds
@@ -63,6 +64,23 @@ def test_one_that_ended_meanwhile_is_reported_and_started_again(runtime):
     assert "not known" in runtime.inspect("plain")["State"]["Error"]
     runtime.until(lambda: "Up " in runtime.do("ps", "-f", "name=always"))
     assert runtime.do("exec", "always", "echo", "fine") == "fine\n"
+
+
+def test_one_that_is_started_again_has_its_monitor_before_another_can_see_that_it_has_none(runtime):
+    """Else the second command recovers it once more, and takes away the socket of the monitor that the first started."""
+    script = (
+        "import sys; from shepherd.runtime.containers import recovery; from shepherd.runtime.containers.folders import"
+        " Folders; from shepherd.runtime.containers.record import find; found = find(Folders(*sys.argv[1:3]), 'one')\n"
+        "with found:\n recovery.recover(found)\n print(found.monitor())"
+    )
+    pid = up(runtime, "one", "--restart", "always")
+    runtime.kill_monitor("one")
+    os.kill(pid, signal.SIGKILL)
+    words = [sys.executable, "-c", script, str(runtime.root), str(runtime.state)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=CHECKOUT)
+    assert int(done.stdout) == runtime.monitor("one") != 0
+    runtime.until(lambda: "Up " in runtime.do("ps", "-f", "name=one"))
+    assert runtime.inspect("one")["RestartCount"] == 1
 
 
 @pytest.mark.parametrize(
