@@ -67,7 +67,7 @@ def test_one_that_ended_meanwhile_is_reported_and_started_again(runtime):
 
 
 def test_one_that_is_started_again_has_its_monitor_before_another_can_see_that_it_has_none(runtime):
-    """Else the second command recovers it once more, and takes away the socket of the monitor that the first started."""
+    """Else the second command recovers it once more, and takes away the socket of the first one's monitor."""
     script = (
         "import sys; from shepherd.runtime.containers import recovery; from shepherd.runtime.containers.folders import"
         " Folders; from shepherd.runtime.containers.record import find; found = find(Folders(*sys.argv[1:3]), 'one')\n"
