@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shepherd.templating.lookups.programs import Program
 from tests import command
 
 if TYPE_CHECKING:
@@ -240,6 +241,37 @@ def test_interrupted_while_it_waits(player: Player) -> None:
     assert process.returncode == 99, out + err
     assert "Traceback" not in err
     assert eventually(lambda: not any(_is_program(pid) for pid in asked))
+
+
+def test_a_program_that_is_wanted_no_more_while_it_is_being_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, going_on, real = threading.Event(), threading.Event(), subprocess.Popen
+
+    def slow(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = real(*args, **options)
+        begun.set()
+        assert going_on.wait(PATIENCE)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    program, ended = Program("exec sleep 1000", str(tmp_path)), []
+    running = threading.Thread(target=lambda: ended.append(program.run()))
+    running.start()
+    assert begun.wait(PATIENCE)
+    stopping = threading.Thread(target=program.stop)
+    stopping.start()
+    going_on.set()
+    for thread in (stopping, running):
+        thread.join(PATIENCE)
+    assert ended == [(b"", b"", -signal.SIGKILL)]
+
+
+def test_a_program_that_is_wanted_no_more_before_it_is_started(tmp_path: Path) -> None:
+    program = Program("touch started", str(tmp_path))
+    program.stop()
+    assert program.run() == (b"", b"", 0)
+    assert not (tmp_path / "started").exists()
 
 
 def programs(pid: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
 from shepherd.errors import TemplateError
@@ -13,20 +14,29 @@ if TYPE_CHECKING:
     from shepherd.templating.lookups.asking import Asking
 
 
-def _output(command: Any, asking: Asking) -> str:
-    line, home = str(command), asking.home
-    started: list[subprocess.Popen[bytes]] = []
+class Program:
+    """A shell's command line, which may be ended by another thread at any moment: also while it is being started."""
 
-    def run() -> tuple[bytes, bytes, int]:
-        process = subprocess.Popen(  # noqa: S602  # the playbook's author writes a command line for the shell
-            line,
-            shell=True,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        started.append(process)
+    def __init__(self, line: str, home: str) -> None:
+        self._line = line
+        self._home = home
+        self._starting = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unwanted = False
+
+    def run(self) -> tuple[bytes, bytes, int]:
+        """What it writes, its errors, and its exit status."""
+        with self._starting:
+            if self._unwanted:
+                return b"", b"", 0
+            self._process = process = subprocess.Popen(  # noqa: S602  # the playbook's author writes it for the shell
+                self._line,
+                shell=True,
+                cwd=self._home,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         with process:
             try:
                 return (*process.communicate(), process.returncode)
@@ -34,11 +44,17 @@ def _output(command: Any, asking: Asking) -> str:
                 process.kill()
                 raise
 
-    def stop() -> None:
-        for process in started:
-            process.kill()
+    def stop(self) -> None:
+        """End it. Nobody waits for what it wrote."""
+        with self._starting:
+            self._unwanted = True
+        if self._process is not None:
+            self._process.kill()
 
-    output, errors, status = apart(run, stop)
+
+def _output(command: Any, asking: Asking) -> str:
+    program = Program(str(command), asking.home)
+    output, errors, status = apart(program.run, program.stop)
     if status:
         said = errors.decode("utf-8", "replace").strip()
         raise TemplateError(f"{command!r} returned {status}" + (f": {said}" if said else ""))
