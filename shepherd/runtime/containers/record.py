@@ -128,14 +128,14 @@ class Record:
         return os.path.exists(self.path("stopped"))
 
     def set_stopped(self, stopped: bool) -> None:
-        """Remember whether a person stopped it."""
-        if stopped:
-            os.close(os.open(self.path("stopped"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        else:
-            try:
+        """Remember whether a person stopped it; of one that its monitor has just removed (--rm) nothing needs to be."""
+        try:
+            if stopped:
+                os.close(os.open(self.path("stopped"), os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            else:
                 os.unlink(self.path("stopped"))
-            except FileNotFoundError:
-                pass
+        except FileNotFoundError:
+            pass
 
     # The lock
 

@@ -359,7 +359,7 @@ def test_killed_at_every_step(bundle, verb):
 def test_a_runtime_that_is_killed_takes_the_waiting_process_along(bundle):
     """Until `create` has said that it is there, a container is nothing but its runtime's."""
     hook = bundle.folder / "hook"
-    hook.write_text("#!/bin/sh\necho $PPID > ${0}.pid; sleep 1000\n")
+    hook.write_text("#!/bin/sh\necho $PPID > ${0}.pid; exec sleep 1000\n")
     hook.chmod(0o755)
     bundle.config["hooks"] = {"createRuntime": [{"path": str(hook)}]}
     bundle.write()

@@ -14,10 +14,10 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from containers import PROGRAM
+from containers import PROGRAM, up
 
 from shepherd.runtime.cli import main
-from shepherd.runtime.containers import record, removal
+from shepherd.runtime.containers import launch, record, removal
 from shepherd.runtime.containers.folders import Folders
 from shepherd.runtime.images import files
 from tests import warm
@@ -255,3 +255,20 @@ def test_who_is_late_to_attach_misses_nothing(runtime: Runtime) -> None:
     words = [sys.executable, "-I", "-S", "-c", program, "run", "--network", "none", "box:1", "echo", "here"]
     done = warm.run(words, env=runtime.environment, capture_output=True, text=True, timeout=seconds(100), check=False)
     assert (done.stdout, done.returncode) == ("here\n", 0), done
+
+
+def test_one_that_its_monitor_removes_while_it_is_being_removed(runtime, monkeypatch):
+    """`--rm`, and `rm -f` in the moment in which it ends: both mean the same."""
+    pid = up(runtime, "one", "--rm")
+    found = record.find(Folders(str(runtime.root), str(runtime.state)), "one")
+    connect = launch.connect
+
+    def late(one):
+        connection = connect(one)
+        os.kill(pid, signal.SIGKILL)
+        runtime.until(lambda: not os.path.exists(one.folder))
+        return connection
+
+    monkeypatch.setattr(launch, "connect", late)
+    removal.remove(found, force=True)
+    runtime.until(lambda: runtime.traces() == [])
