@@ -19,7 +19,7 @@ def literal(text: str) -> Any:
         return int(text) if plain[1] else _WORDS.get(text, text)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # invalid escapes in what is only perhaps a literal
+            warnings.simplefilter("ignore")  # invalid escapes: of a kind that depends on the Python
             value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
