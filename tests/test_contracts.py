@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import functools
 import os
 import subprocess
@@ -37,6 +38,13 @@ TARGET_FOR_CONTROLLER = {"shepherd.remote": {"shepherd.remote.wire"}, "shepherd.
 
 def test_the_contracts_look_at_something():
     assert len(TARGET) > 5 and len(CONTROLLER) > 10
+
+
+def test_every_file_of_tests_is_found(request):
+    """pytest does not look into folders of some names."""
+    names = {part for path in (ROOT / "tests").rglob("test_*.py") for part in path.relative_to(ROOT).parts[:-1]}
+    for pattern in request.config.getini("norecursedirs"):
+        assert not fnmatch.filter(names, pattern), pattern
 
 
 def shown(path: Path) -> str:
