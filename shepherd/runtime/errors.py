@@ -8,3 +8,11 @@ class RuntimeFailure(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def nearest(word: str, known):
+    """A hint for a word that is none of those known: `did you mean X?`, or None."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1, 0.6)
+    return "did you mean %s?" % near[0] if near else None

@@ -1,8 +1,8 @@
 """A Containerfile as a whole: arguments of all, and stages. All that is wrong with it is found before anything runs."""
 
 from shepherd.runtime.build import instructions, lines
-from shepherd.runtime.build.problems import Problems, Wrong, nearest, shown
-from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.build.problems import Problems, Wrong, shown
+from shepherd.runtime.errors import RuntimeFailure, nearest
 
 
 class Stage:

@@ -3,8 +3,8 @@
 import re
 
 from shepherd.runtime.build import lines, words
-from shepherd.runtime.build.problems import Wrong, nearest
-from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.build.problems import Wrong
+from shepherd.runtime.errors import RuntimeFailure, nearest
 
 _FILES = {"chown": "text", "chmod": "text", "link": "flag", "exclude": "list"}
 # instruction → the options before its arguments

@@ -13,7 +13,8 @@ import stat
 
 from shepherd.runtime.build.copying import Copier
 from shepherd.runtime.build.ignore import clean
-from shepherd.runtime.build.problems import Wrong, nearest
+from shepherd.runtime.build.problems import Wrong
+from shepherd.runtime.errors import nearest
 from shepherd.runtime.images import files, trees
 from shepherd.runtime.linux import paths, syscalls
 

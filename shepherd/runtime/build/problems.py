@@ -60,11 +60,3 @@ def shown(text) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else " " if one == "\t" else ascii(one)[1:-1] for one in text)
-
-
-def nearest(word, known) -> str:
-    """A hint: `did you mean X?`, or None."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), 1, 0.6)
-    return "did you mean %s?" % near[0] if near else None

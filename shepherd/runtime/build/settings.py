@@ -4,8 +4,8 @@ specification has Healthcheck, Shell and OnBuild besides)."""
 import re
 import signal
 
-from shepherd.runtime.build.problems import Wrong, nearest, shown
-from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.build.problems import Wrong, shown
+from shepherd.runtime.errors import RuntimeFailure, nearest
 
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?\Z")
 _SHELL = ["/bin/sh", "-c"]

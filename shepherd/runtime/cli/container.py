@@ -67,8 +67,8 @@ def _prune(options):
 def has_label(config: dict, text: str) -> bool:
     """Whether it has the label NAME, or NAME=VALUE."""
     name, equals, wanted = text.partition("=")
-    labels = config.get("Labels") or {}
-    return name in labels and (not equals or labels[name] == wanted)
+    labels = config.get("Labels")
+    return isinstance(labels, dict) and name in labels and (not equals or labels[name] == wanted)
 
 
 def agreed(what: str) -> bool:

@@ -2,7 +2,7 @@
 
 import sys
 
-from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.errors import RuntimeFailure, nearest
 
 GROUPS = (
     ("Containers", ("run", "create", "start", "stop", "restart", "kill", "wait", "rm", "rename", "update", "pause",
@@ -33,12 +33,10 @@ def none_such(words: list, verbs) -> RuntimeFailure:
         return RuntimeFailure("a verb is missing", hint)
     if words[0].startswith("-"):
         return RuntimeFailure("%.60s: no option that can be before a verb" % words[0], hint)
-    from difflib import get_close_matches
-
     from shepherd.runtime.cli import oci
 
-    near = get_close_matches(words[0], {*verbs, *oci.VERBS}, 1)
-    return RuntimeFailure("there is no verb %.60r%s" % (words[0], "; did you mean %s?" % near[0] if near else ""), hint)
+    near = nearest(words[0], {*verbs, *oci.VERBS})
+    return RuntimeFailure("there is no verb %.60r%s" % (words[0], "; " + near if near else ""), hint)
 
 
 def described(text: str, words: list) -> str:

@@ -5,6 +5,7 @@ Of tests of one kind one has to hold, of labels all; and each kind that is given
 
 from fnmatch import fnmatchcase
 
+from shepherd.runtime.cli.container import has_label
 from shepherd.runtime.containers import clock
 from shepherd.runtime.errors import RuntimeFailure
 from shepherd.runtime.images import image
@@ -13,7 +14,11 @@ KINDS = ("before", "dangling", "label", "label!", "reference", "since", "until")
 
 
 def read(store, words: list, kinds=KINDS):
-    """A function of a name (or None) and its Descriptor, for Names.remove() and the like. Raises RuntimeFailure."""
+    """A function of a name, or None, and of the configuration of its image: whether it is meant. Raises RuntimeFailure.
+
+    Without a configuration (another platform's, an artifact) nobody knows what it would say: it neither has labels nor
+    lacks them, and has no age.
+    """
     tests = {}
     for word in words:
         kind, equals, value = word.partition("=")
@@ -21,13 +26,7 @@ def read(store, words: list, kinds=KINDS):
             raise RuntimeFailure("--filter: there is no %.60r" % word, "NAME=VALUE; names: " + ", ".join(kinds))
         tests.setdefault(kind, []).append(_test(store, kind, value))
 
-    def wanted(name, descriptor):
-        if not tests:
-            return True
-        try:
-            config = image.read(store, descriptor).config.document
-        except RuntimeFailure:
-            config = None  # another platform's, or an artifact: who knows what it says
+    def wanted(name, config):
         return all(
             (all if kind.startswith("label") else any)(test(name, config) for test in some)
             for kind, some in tests.items()
@@ -44,16 +43,8 @@ def _test(store, kind, value):
     if kind == "reference":
         return lambda name, _config: name is not None and _matches(name, value)
     if kind.startswith("label"):
-        label, equals, content = value.partition("=")
-
-        def labelled(_name, config):
-            if config is None:
-                return False
-            labels = (config.get("config") or {}).get("Labels")
-            has = isinstance(labels, dict) and label in labels and (not equals or labels[label] == content)
-            return has == (kind == "label")
-
-        return labelled
+        right = kind == "label"
+        return lambda _name, config: config is not None and has_label(config.get("config") or {}, value) == right
     if kind == "until":
         moment = clock.moment(value, "--filter until")
     else:

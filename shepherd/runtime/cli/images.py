@@ -53,13 +53,14 @@ def _rows(store, wanted, text, chosen, whole):
             tagged = ":" in text.rpartition("/")[2] or "@" in text
             if name is None or (name != wanted if tagged else name.name != wanted.name):
                 continue
-        if not chosen(name, descriptor):
-            continue
         try:
             found = image.read(store, descriptor)
-            identity, created, size = found.id, found.config.document.get("created"), found.size
+            identity, config, size = found.id, found.config.document, found.size
         except RuntimeFailure:
-            identity, created, size = descriptor.digest, None, descriptor.size  # another platform's, or an artifact
+            identity, config, size = descriptor.digest, None, descriptor.size  # another platform's, or an artifact
+        if not chosen(name, config):
+            continue
+        created = config.get("created") if config else None
         repository = name.familiar.partition("@")[0] if name is not None else "<none>"
         if name is not None and name.tag:
             repository = repository[: -len(name.tag) - 1]

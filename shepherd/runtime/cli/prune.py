@@ -29,14 +29,28 @@ def run(arguments: list) -> int:
     if not options.force and sys.stdin.isatty() and not _agreed(options.all):
         return 1
     pinned = set(store.pins().values())
-    gone = Names(store).remove(
-        lambda name, one: (options.all or name is None) and one.digest not in pinned and chosen(name, one)
-    )
+
+    def is_unwanted(name, descriptor):
+        if (name is not None and not options.all) or descriptor.digest in pinned:
+            return False
+        return not options.filter or chosen(name, _config(store, descriptor))
+
+    gone = Names(store).remove(is_unwanted)
     for name, descriptor in gone:
         sys.stdout.write("%s\n" % (name.familiar if name is not None else descriptor.digest))
     done = collect.collect(store, partial=True)
     sys.stdout.write("Total reclaimed space: %s\n" % image_output.size(done.size))
     return 0
+
+
+def _config(store, descriptor):
+    from shepherd.runtime.errors import RuntimeFailure
+    from shepherd.runtime.images import image
+
+    try:
+        return image.read(store, descriptor).config.document
+    except RuntimeFailure:
+        return None  # another platform's, or an artifact
 
 
 def _agreed(everything):

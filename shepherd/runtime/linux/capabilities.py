@@ -3,7 +3,7 @@
 import _struct as struct  # struct itself is one more file to find and to read
 import os
 
-from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.errors import RuntimeFailure, nearest
 from shepherd.runtime.linux import syscalls
 
 NAMES = (
@@ -28,10 +28,7 @@ def numbers(names: list) -> set:
     """The numbers of capabilities such as CAP_CHOWN. Raises RuntimeFailure for one that does not exist."""
     for name in names:
         if name not in NUMBERS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(name).upper(), NUMBERS, 1)
-            raise RuntimeFailure("there is no capability %.60s" % name, "%s?" % near[0] if near else None)
+            raise RuntimeFailure("there is no capability %.60s" % name, nearest(str(name).upper(), NUMBERS))
     return {NUMBERS[name] for name in names}
 
 

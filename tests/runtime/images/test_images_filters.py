@@ -18,7 +18,7 @@ LAYERS = [layer(entry("a", data=b"a"))]
 
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Callable[..., str]:
-    """What a command prints, where there are images of three moments, one more without a name, and an artifact."""
+    """What a command prints, where there are images of three moments, one more without a name, and an odd one."""
     monkeypatch.setenv("SHEPHERD_RUNTIME_ROOT", str(tmp_path / "root"))
 
     def call(*words: str, code: int = 0) -> str:

@@ -33,7 +33,10 @@ def test_names():
     assert len(capabilities.DEFAULT) == 14
     with pytest.raises(RuntimeFailure) as raised:
         capabilities.numbers(["CAP_SYS_ADMN"])
-    assert (raised.value.message, raised.value.hint) == ("there is no capability CAP_SYS_ADMN", "CAP_SYS_ADMIN?")
+    assert (raised.value.message, raised.value.hint) == (
+        "there is no capability CAP_SYS_ADMN",
+        "did you mean CAP_SYS_ADMIN?",
+    )
 
 
 @root

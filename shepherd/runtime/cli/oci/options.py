@@ -4,7 +4,7 @@ A table is a dict of option to (name, kind): kind is bool, str, int or list (may
 written short stands in the table twice.
 """
 
-from shepherd.runtime.errors import RuntimeFailure
+from shepherd.runtime.errors import RuntimeFailure, nearest
 
 
 class Options:
@@ -50,7 +50,8 @@ def parse(words: list, table: dict, usage: str, least: int = 0, most=None, until
             if inner is not bool:
                 option, equals, value = word[:2], "=", word[2:]
         if option not in table:
-            wrong = "%s: no such option%s" % (option, _near(option, table))
+            near = nearest(option, table)
+            wrong = "%s: no such option%s" % (option, "; " + near if near else "")
             raise RuntimeFailure(wrong, "usage: shepherd-runtime " + usage)
         name, kind = table[option]
         if kind is bool:
@@ -79,13 +80,6 @@ def parse(words: list, table: dict, usage: str, least: int = 0, most=None, until
 
 class Help(Exception):  # noqa: N818 - nothing is wrong
     """The text that was asked for."""
-
-
-def _near(option, table):
-    from difflib import get_close_matches
-
-    near = get_close_matches(option, table, 1, 0.7)
-    return "; did you mean %s?" % near[0] if near else ""
 
 
 def _listed(table):
